@@ -1,0 +1,108 @@
+// CBOR as atproto uses it: DAG-CBOR (DRISL) reading and canonical writing.
+// Spec: atproto data model; DRISL (dasl.ing); RFC 8949 for well-formedness.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "schema/base/bytes.h"
+#include "schema/base/result.h"
+
+namespace standpipe {
+
+// How much is forgiven:
+//   strict       DRISL without floats: definite lengths, shortest heads, sorted unique text keys,
+//                only tag 42 with a CID, only false, true, null. For what hashes depend on.
+//   lenient      as strict, but keys may be unsorted, heads may be long, and floats are allowed.
+//                Duplicate keys and indefinite lengths are still refused.
+//   well_formed  anything that RFC 8949 calls well-formed.
+enum class CborProfile : std::uint8_t { strict, lenient, well_formed };
+
+struct CborOptions {
+  CborProfile profile = CborProfile::strict;
+  int depth_max = 32;  // containers and tags inside one another, inclusive
+  std::size_t container_entries_max = 131'072;
+  std::size_t key_bytes_max = 8'192;
+};
+
+enum class CborKind : std::uint8_t {
+  unsigned_integer,
+  negative_integer,
+  bytes,
+  text,
+  array,
+  map,
+  link,  // tag 42
+  tag,   // any other tag
+  boolean,
+  null,
+  floating,
+  other,  // undefined, simple values
+};
+
+// Checks the first item of `bytes`, all the way down, and returns its length in bytes.
+// malformed with the byte offset; limit where a limit of `options` is passed. Allocates nothing for
+// strict and well_formed; lenient allocates to find duplicate keys in unsorted maps.
+Result<std::size_t> check_cbor(ByteView bytes, const CborOptions& options);
+
+// A pull reader over one or more items. Each read_ checks that the next item is of that kind.
+// Views point into the input. After an error the reader must not be used further.
+// Only heads and lengths are checked here: run check_cbor first where the rest matters.
+class CborReader {
+ public:
+  explicit CborReader(ByteView bytes, CborOptions options = {});
+
+  std::size_t position() const { return position_; }  // bytes consumed
+  bool at_end() const { return position_ == bytes_.size(); }
+
+  Result<CborKind> peek_kind() const;
+  Result<std::uint64_t> read_array();    // number of entries that follow
+  Result<std::uint64_t> read_map();      // number of key-value pairs that follow
+  Result<std::int64_t> read_integer();   // limit outside int64
+  Result<std::string_view> read_text();  // valid UTF-8, definite length
+  Result<ByteView> read_bytes();
+  Result<ByteView> read_link();  // tag 42: the binary CID, without the leading 00
+  Result<bool> read_boolean();
+  Result<void> read_null();
+  Result<double> read_float();
+  Result<ByteView> skip_item();  // the whole item, containers included
+
+ private:
+  struct Head;
+  Result<Head> read_head();
+
+  ByteView bytes_;
+  CborOptions options_;
+  std::size_t position_ = 0;
+};
+
+// Appends canonical DAG-CBOR to a buffer. The caller writes map entries in canonical order
+// (key_less below); write_map and write_array only write heads.
+class CborWriter {
+ public:
+  explicit CborWriter(Bytes& out) : out_(&out) {}
+
+  void write_map(std::size_t pairs);
+  void write_array(std::size_t entries);
+  void write_integer(std::int64_t value);
+  void write_text(std::string_view text);
+  void write_bytes(ByteView bytes);
+  void write_link(ByteView cid);  // binary CID
+  void write_boolean(bool value);
+  void write_null();
+  void write_raw(ByteView item);  // an item that is already encoded
+
+ private:
+  void write_head(std::uint8_t major, std::uint64_t argument);
+
+  Bytes* out_;  // not ours
+};
+
+// Canonical order of text keys: shorter first, then bytewise.
+constexpr bool cbor_key_less(std::string_view a, std::string_view b) {
+  return a.size() != b.size() ? a.size() < b.size() : a < b;
+}
+
+}  // namespace standpipe
