@@ -21,25 +21,22 @@ inline constexpr std::string_view kMetaContainer = "meta";
 inline constexpr std::string_view kQuarantineContainer = "quarantine";
 inline constexpr std::string_view kFramesContainerPrefix = "frames/";
 
-// A set of changes that becomes durable together. One thread.
+// A set of changes that becomes durable together. A plain value.
 class StoreBatch {
  public:
-  StoreBatch();
-  StoreBatch(StoreBatch&&) noexcept;
-  StoreBatch& operator=(StoreBatch&&) noexcept;
-  ~StoreBatch();
-
-  void put(std::string_view container, std::string_view key, std::string_view value);
-  void remove(std::string_view container, std::string_view key);
-  // [from, to)
-  void remove_range(std::string_view container, std::string_view from, std::string_view to);
-  bool empty() const;
-  std::size_t bytes() const;
-
   struct Change {
     enum class Kind : std::uint8_t { put, remove, remove_range } kind;
-    std::string container, key, value;
+    std::string container;
+    std::string key;
+    std::string value;  // remove_range: the end of the range, exclusive
   };
+
+  void put(std::string_view container, std::string key, std::string value);
+  void remove(std::string_view container, std::string key);
+  void remove_range(std::string_view container, std::string from, std::string to);  // [from, to)
+
+  bool empty() const { return changes_.empty(); }
+  std::size_t bytes() const { return bytes_; }  // keys and values
   const std::vector<Change>& changes() const { return changes_; }
 
  private:
