@@ -1,0 +1,22 @@
+#include "tests/support/temp_dir.h"
+
+#include <cstdlib>
+#include <string>
+#include <system_error>
+
+#include "schema/base/assert.h"
+
+namespace standpipe::test {
+
+TempDir::TempDir() {
+  std::string name = (std::filesystem::temp_directory_path() / "standpipe-XXXXXX").string();
+  STANDPIPE_ASSERT(::mkdtemp(name.data()) != nullptr, "no temporary directory could be made");
+  path_ = name;
+}
+
+TempDir::~TempDir() {
+  std::error_code ignored;  // a directory left behind must not hide why a test failed
+  std::filesystem::remove_all(path_, ignored);
+}
+
+}  // namespace standpipe::test
