@@ -14,6 +14,7 @@
 
 #include "schema/base/bytes.h"
 #include "schema/base/result.h"
+#include "schema/datetime.h"
 #include "schema/seq.h"
 
 namespace standpipe {
@@ -98,11 +99,5 @@ struct FrameScan {
 // Accepts any well-formed CBOR (RFC 8949: unsorted maps, indefinite lengths, long heads) up to
 // kFrameDepthMax; text in indefinite-length chunks is well-formed but reads as absent.
 FrameScan scan_frame(ByteView frame, std::span<EnvelopeOp> ops = {});
-
-// Milliseconds since 1970 of an RFC 3339 / atproto datetime; nullopt if it is not one.
-// Years 0000 to 9999; fractions beyond milliseconds are cut off.
-std::optional<std::int64_t> parse_datetime_ms(std::string_view text);
-// "2026-01-02T03:04:05.678Z"
-std::string format_datetime_ms(std::int64_t ms);
 
 }  // namespace standpipe
