@@ -1,0 +1,309 @@
+#!/usr/bin/env bash
+# The one entrance: sets up what is missing, builds, tests, measures, formats. `./go help` lists it.
+set -euo pipefail
+
+caller_dir="$PWD"
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+cd "$root"
+
+# Objects of another checkout of the same source are as good as ours.
+export CCACHE_BASEDIR="${CCACHE_BASEDIR:-$root}" CCACHE_NOHASHDIR="${CCACHE_NOHASHDIR:-1}"
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "go: $*"; exit 1; }
+usage_error() { say "go: $*"; exit 2; }
+
+usage() {
+  cat <<'USAGE'
+usage: ./go VERB
+
+  run FILE                  import a frame file into ./data (or $STANDPIPE_DATA) and inspect it
+  build [PRESET]            configure and build: dev (default), release, asan, tsan, fuzz
+  test [PRESET] [CTEST...]  build and run the tests; what follows goes to ctest (-R NAME, -LE slow)
+  bench [NAME]              build preset release and run the benchmarks, or one of them
+  fuzz [TARGET] [SECONDS]   run one fuzz target, or each of them, for SECONDS (default 60)
+  fmt                       format every source file
+  lint                      check format, include arrows and clang-tidy's findings
+  all                       everything that continuous integration does (.ci/run)
+  help                      this text
+
+Packages that a verb needs and the machine lacks are installed with apt: as root, or by sudo.
+Environment: STANDPIPE_SHARED (real frames for tests, default ../shared), STANDPIPE_DATA,
+STANDPIPE_TEST_SCALE (0.1 runs a tenth of the rounds of long tests), JOBS.
+USAGE
+}
+
+# ---- packages ----
+
+tool_packages=(g++ cmake ninja-build pkg-config)
+library_packages=(librocksdb-dev libzstd-dev libssl-dev nlohmann-json3-dev libfmt-dev libspdlog-dev
+  libcli11-dev libtomlplusplus-dev libxxhash-dev libgtest-dev libgmock-dev)
+bench_packages=(libbenchmark-dev)
+
+is_installed() {
+  [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null || true)" = installed ]
+}
+
+# Version of the Boost headers that a compiler would find, as 107400; nothing where there are none.
+boost_version() {
+  local header
+  for header in /usr/local/include/boost/version.hpp /usr/include/boost/version.hpp; do
+    [ -r "$header" ] || continue
+    sed -n 's/^#define BOOST_VERSION \([0-9]*\).*/\1/p' "$header"
+    return
+  done
+}
+
+# Root, or sudo where it can ask for what it needs; else nothing, and the exit status says so.
+privilege() {
+  if [ "$(id -u)" -eq 0 ]; then return 0; fi
+  command -v sudo > /dev/null || return 1
+  if sudo -n true 2> /dev/null || [ -t 0 ]; then echo sudo; else return 1; fi
+}
+
+# Boost's packages conflict with one another: 1.81 would push out a 1.74 that somebody else needs.
+refuse_old_boost() {
+  local version
+  version="$(boost_version)"
+  if [ -z "$version" ] || [ "$version" -ge 108100 ]; then return 0; fi
+  die "Boost $((version / 100000)).$((version / 100 % 1000)) is installed and standpipe needs 1.81" \
+    "or newer. Debian's Boost packages exclude one another, and set-up removes nothing that is" \
+    "installed: if nothing of yours needs the old one, remove libboost1.*-dev and run this again."
+}
+
+# The oldest Boost that is new enough: the nearest to what is tested.
+newest_enough_boost() {
+  apt-cache pkgnames libboost1. | grep -E '^libboost1\.[0-9]+-dev$' | sort -V |
+    awk -F'[.-]' '$2 >= 81' | head -n 1
+}
+
+# The sanitizers' and libFuzzer's run time for the clang that `clang` stands for.
+clang_runtime() {
+  local version
+  version="$(apt-cache depends clang 2> /dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p')"
+  echo "libclang-rt-${version:-14}-dev"
+}
+
+# need PACKAGE...: installs what is lacking. `boost` and `clang-runtime` stand for the package
+# that this release has.
+need() {
+  local package missing=() as_root
+  if ! command -v apt-get > /dev/null; then
+    say "go: no apt here; taking for granted what stands for: $*"
+    return
+  fi
+  for package in "$@"; do
+    case "$package" in
+      boost)
+        refuse_old_boost
+        [ -n "$(boost_version)" ] || missing+=(boost)
+        ;;
+      clang-runtime)
+        is_installed "$(clang_runtime)" || missing+=(clang-runtime)
+        ;;
+      *)
+        is_installed "$package" || missing+=("$package")
+        ;;
+    esac
+  done
+  [ "${#missing[@]}" -gt 0 ] || return 0
+
+  if ! as_root="$(privilege)"; then
+    local names=()
+    for package in "${missing[@]}"; do
+      case "$package" in
+        boost) package="$(newest_enough_boost)" && package="${package:-libboost1.81-dev}" ;;
+        clang-runtime) package="$(clang_runtime)" ;;
+      esac
+      names+=("$package")
+    done
+    say "go: packages are missing, and this is neither root nor has sudo. Have this run:"
+    say "  apt-get update && apt-get install --no-remove --no-install-recommends -y ${names[*]}"
+    exit 1
+  fi
+  say "go: installing ${missing[*]}"
+  $as_root apt-get update -qq || die "apt-get update failed"
+  local resolved=()
+  for package in "${missing[@]}"; do
+    case "$package" in
+      boost)
+        package="$(newest_enough_boost)"
+        [ -n "$package" ] || die "no libboost1.N-dev with N >= 81 in this release: Debian 12 and" \
+          "Ubuntu 24.04 have one"
+        ;;
+      clang-runtime) package="$(clang_runtime)" ;;
+    esac
+    resolved+=("$package")
+  done
+  $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-remove \
+    --no-install-recommends "${resolved[@]}" > /dev/null ||
+    die "apt-get could not install ${resolved[*]} without removing a package, or at all (see above)"
+}
+
+need_for_build() {
+  local packages=("${tool_packages[@]}" boost "${library_packages[@]}")
+  case "$1" in
+    asan | fuzz) packages+=(clang clang-runtime lld) ;;
+    *) ;;
+  esac
+  need "${packages[@]}" "${@:2}"
+}
+
+# ---- building ----
+
+# One job per core, fewer where memory is short: a unit that includes Beast takes 1.3 GB.
+jobs() {
+  local cores memory_gib
+  cores="$(nproc)"
+  memory_gib="$(awk '/^MemTotal/ { printf "%d", $2 / 1048576 / 1.5 }' /proc/meminfo)"
+  [ "$memory_gib" -ge 1 ] || memory_gib=1
+  echo "${JOBS:-$((cores < memory_gib ? cores : memory_gib))}"
+}
+
+is_preset() {
+  case "$1" in
+    dev | release | asan | tsan | fuzz) return 0 ;;
+    *) return 1 ;;
+  esac
+}
+
+# configure PRESET, then build PRESET [TARGET...].
+configure() {
+  local log="build/$1/configure.log"
+  mkdir -p "build/$1"
+  if ! cmake --preset "$1" > "$log" 2>&1; then
+    cat "$log" >&2
+    die "cmake --preset $1 failed"
+  fi
+}
+
+build() {
+  local preset="$1"
+  shift
+  configure "$preset"
+  ninja -C "build/$preset" -j "$(jobs)" "$@" || die "the build of preset $preset failed"
+}
+
+# Thread sanitizers older than the kernel's wider address randomisation need it off.
+fixed_addresses() {
+  if setarch "$(uname -m)" -R true 2> /dev/null; then
+    setarch "$(uname -m)" -R "$@"
+  else
+    "$@"
+  fi
+}
+
+sources() {
+  local folder
+  for folder in schema storage archiver replay tools tests; do
+    if [ -d "$folder" ]; then find "$folder" -name '*.h' -o -name '*.cc'; fi
+  done | sort
+}
+
+# ---- verbs ----
+
+verb_build() {
+  local preset="${1:-dev}"
+  is_preset "$preset" || usage_error "no preset '$preset': dev, release, asan, tsan, fuzz"
+  if [ "$preset" = release ]; then
+    need_for_build release "${bench_packages[@]}"
+  else
+    need_for_build "$preset"
+  fi
+  build "$preset"
+}
+
+verb_test() {
+  local preset=dev runner=()
+  if [ "$#" -gt 0 ] && is_preset "$1"; then
+    preset="$1"
+    shift
+  fi
+  [ "$preset" != fuzz ] || usage_error "preset fuzz has no tests: ./go fuzz"
+  [ "$preset" != tsan ] || runner=(fixed_addresses)
+  need_for_build "$preset"
+  build "$preset"
+  "${runner[@]}" ctest --test-dir "build/$preset" --output-on-failure --no-tests=error \
+    -j "$(jobs)" "$@"
+}
+
+verb_run() {
+  [ "$#" -eq 1 ] || usage_error "wanted: ./go run FILE, a frame file (zstd of length-prefixed frames)"
+  local file data="${STANDPIPE_DATA:-$root/data}"
+  file="$(cd "$caller_dir" && realpath -e -- "$1" 2> /dev/null)" || die "$1: no such file"
+  need_for_build release
+  build release standpipe
+  build/release/standpipe import "$file" --data "$data"
+  build/release/standpipe inspect --data "$data"
+}
+
+verb_bench() {
+  local bench status=0 found=0
+  need_for_build release "${bench_packages[@]}"
+  build release
+  for bench in tests/bench/*_bench.cc; do
+    bench="$(basename "$bench" .cc)"
+    if [ "$#" -gt 0 ] && [ "${1%_bench}_bench" != "$bench" ]; then continue; fi
+    found=1
+    say "== $bench"
+    "build/release/$bench" "${@:2}" || status=1
+  done
+  [ "$found" -eq 1 ] || die "no benchmark ${1:-} in tests/bench"
+  return "$status"
+}
+
+# fuzz_one TARGET SECONDS: starts from the repository's corpus; what it finds stays under build/.
+fuzz_one() {
+  local name="$1" seconds="$2" corpus="build/fuzz/corpus/$1" seeds="tests/fuzz/corpus/$1" extra=()
+  mkdir -p "$corpus" build/fuzz/findings
+  [ ! -d "$seeds" ] || extra+=("$seeds")
+  [ ! -f "tests/fuzz/$name.dict" ] || extra+=("-dict=tests/fuzz/$name.dict")
+  say "== fuzz $name, $seconds s"
+  "build/fuzz/${name}_fuzz" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=10 \
+    -print_final_stats=1 -verbosity=0 -artifact_prefix="build/fuzz/findings/$name-" "$corpus" \
+    "${extra[@]}" || die "$name fails: its input is in build/fuzz/findings/"
+}
+
+verb_fuzz() {
+  local wanted="${1:-}" seconds="${2:-60}" source names=()
+  if [[ "$wanted" =~ ^[0-9]+$ ]]; then  # ./go fuzz 20: every target
+    seconds="$wanted"
+    wanted=""
+  fi
+  [[ "$seconds" =~ ^[0-9]+$ ]] || usage_error "SECONDS is a number, not '$seconds'"
+  for source in tests/fuzz/*_fuzz.cc; do
+    source="$(basename "$source" _fuzz.cc)"
+    if [ -z "$wanted" ] || [ "${wanted%_fuzz}" = "$source" ]; then names+=("$source"); fi
+  done
+  [ "${#names[@]}" -gt 0 ] || die "no fuzz target '$wanted' in tests/fuzz"
+  need_for_build fuzz
+  build fuzz "${names[@]/%/_fuzz}"
+  for source in "${names[@]}"; do fuzz_one "$source" "$seconds"; done
+}
+
+verb_fmt() {
+  need clang-format
+  sources | xargs clang-format -i
+}
+
+verb_lint() {
+  need_for_build dev clang clang-format clang-tidy
+  configure dev
+  bash tests/include_arrows.sh .
+  sources | xargs clang-format --dry-run -Werror || die "not formatted as .clang-format says: ./go fmt"
+  # Each unit on its own: memory stays bounded, and one slow unit does not hold up the rest.
+  sources | grep -E '^(schema|storage|archiver|replay|tools)/.*\.cc$' |
+    xargs -P "$(jobs)" -n 1 clang-tidy --quiet -p build/dev \
+      2> >(grep -v ' warnings\? generated' >&2) ||
+    die "clang-tidy has findings that are fatal (see above)"
+  say "lint: clean"
+}
+
+verb="${1:-help}"
+[ "$#" -eq 0 ] || shift
+case "$verb" in
+  run | build | test | bench | fuzz | fmt | lint) "verb_$verb" "$@" ;;
+  all) exec "$root/.ci/run" "$@" ;;
+  help | --help | -h) usage ;;
+  *) usage >&2; usage_error "no verb '$verb'" ;;
+esac
