@@ -1,0 +1,60 @@
+#include "schema/hash.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+namespace standpipe {
+namespace {
+
+// FIPS 180-2, appendix B.
+constexpr std::string_view kTwoBlocks = "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
+constexpr std::string_view kTwoBlocksHash =
+    "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1";
+
+TEST(Sha256, MatchesThePublishedVectors) {
+  EXPECT_EQ(to_hex(sha256(as_bytes("abc"))),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(to_hex(sha256(as_bytes(kTwoBlocks))), kTwoBlocksHash);
+  EXPECT_EQ(to_hex(sha256(ByteView())),
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}
+
+TEST(Sha256, PartsHashAsIfTheyWereJoined) {
+  const ByteView whole = as_bytes(kTwoBlocks);
+  for (std::size_t at = 0; at <= whole.size(); ++at) {
+    const ByteView parts[] = {whole.first(at), whole.subspan(at)};
+    EXPECT_EQ(to_hex(sha256(parts)), kTwoBlocksHash) << "split at " << at;
+    Sha256 hash;
+    hash.update(parts[0]);
+    hash.update(parts[1]);
+    EXPECT_EQ(to_hex(hash.finish()), kTwoBlocksHash) << "split at " << at;
+  }
+}
+
+TEST(Sha256, BeginsAnewAfterFinishAndMovesWithItsState) {
+  Sha256 hash;
+  hash.update(as_bytes("something else"));
+  EXPECT_NE(to_hex(hash.finish()), kTwoBlocksHash);
+  hash.update(as_bytes(kTwoBlocks).first(20));
+  Sha256 moved = std::move(hash);
+  moved.update(as_bytes(kTwoBlocks).subspan(20));
+  EXPECT_EQ(to_hex(moved.finish()), kTwoBlocksHash);
+}
+
+TEST(Sha256, EveryThreadHasItsOwnState) {
+  std::vector<std::jthread> threads;
+  std::vector<int> wrong(4);
+  for (int& count : wrong) {
+    threads.emplace_back([&count] {
+      for (int i = 0; i < 500; ++i) {
+        if (to_hex(sha256(as_bytes(kTwoBlocks))) != kTwoBlocksHash) ++count;
+      }
+    });
+  }
+  threads.clear();
+  EXPECT_EQ(wrong, std::vector<int>({0, 0, 0, 0}));
+}
+
+}  // namespace
+}  // namespace standpipe
