@@ -2,6 +2,7 @@
 // docs/format.md, "Group", gives every byte.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -46,7 +47,8 @@ struct GroupView {
 // Builds one group. One thread; reusable after finish().
 class GroupBuilder {
  public:
-  // `seq` must rise. `wire` is the frame in wire form, `hash` its XXH3-64.
+  // `seq` must rise. `wire` is the frame in wire form, `hash` its XXH3-64. An empty `wire` stands
+  // for an erased frame, whose hash stays. Aborts beyond the hard limits above.
   void add(Seq seq, std::string_view wire, std::uint64_t hash);
   std::size_t frames() const { return frames_.size(); }
   std::size_t payload_bytes() const { return payload_.size(); }
@@ -65,5 +67,10 @@ Result<GroupView> parse_group(std::string_view value);
 Result<GroupView> parse_group_header(std::string_view value);
 
 std::uint64_t wire_hash(std::string_view wire);  // XXH3-64, seed 0
+
+// The digest of a partition: a chain over its frames in order, from 32 zero bytes. One step is
+// SHA-256(previous, seq as 64-bit big-endian, wire form); an erased frame's wire form is empty.
+using ChainDigest = std::array<std::byte, 32>;
+ChainDigest chain_digest(const ChainDigest& previous, Seq seq, std::string_view wire);
 
 }  // namespace standpipe::storage
