@@ -72,11 +72,12 @@ struct EnvelopeOp {
   std::string_view collection() const { return path.substr(0, path.find('/')); }
 };
 
-// What a frame says about itself, as views into it. Fields that are absent, or not of the expected
-// CBOR type, are empty: judging them is not this layer's business.
+// What a frame says about itself, as views into it. Fields that are absent, not of the expected
+// CBOR type, or there more than once are empty: judging them is not this layer's business.
+// Text is as it came: it need not be UTF-8.
 struct Envelope {
   FrameKind kind = FrameKind::unknown;
-  std::int64_t op = 0;
+  std::int64_t op = 0;     // clamped to 64 bits; 0 if absent
   std::string_view type;   // `t`, as it is
   std::optional<Seq> seq;  // set only if exactly one integer in range
   std::string_view did;    // `repo` of a #commit, else `did`
@@ -84,7 +85,8 @@ struct Envelope {
   std::string_view rev;
   ByteView blocks;              // contents of the byte string
   std::size_t ops_total = 0;    // entries in `ops`; may exceed what the caller had room for
-  ByteView payload;             // the second CBOR item
+  ByteView ops;                 // the array itself, for OpReader
+  ByteView payload;             // the second CBOR item; empty if it is not whole
   std::string_view error_name;  // error frames: `error`; #info: `name`
   std::string_view message;     // error and #info frames: `message`
 };
@@ -95,9 +97,30 @@ struct FrameScan {
   std::size_t error_at = 0;  // byte offset of what is wrong; 0 if nothing is
 };
 
-// One pass over the frame. The first ops.size() entries of `ops` are written to it.
+// One pass over the frame, linear whatever it holds. The first ops.size() entries of `ops` are
+// written to it (those of a broken frame mean nothing beyond ops_total).
 // Accepts any well-formed CBOR (RFC 8949: unsorted maps, indefinite lengths, long heads) up to
 // kFrameDepthMax; text in indefinite-length chunks is well-formed but reads as absent.
+//
+// A frame gets one reason, the first that applies in this order:
+//   empty, too_large; of the header: malformed, not_map, op_missing, op_unknown, type_missing;
+//   payload_missing, payload_malformed, payload_not_map, trailing_bytes;
+//   error_frame (op -1), info_frame (#info without any `seq`);
+//   seq_missing, seq_repeated, seq_not_integer, seq_out_of_range.
+// Whatever the reason, the envelope is filled from all that could be read: in a payload that is cut
+// off, from the pairs before the cut; only nothing after a header that is not well-formed. So the
+// beginning of a frame that is too large to be held tells its seq.
 FrameScan scan_frame(ByteView frame, std::span<EnvelopeOp> ops = {});
+
+// The entries of `ops`, one after the other, for who needs all of them whatever their number.
+class OpReader {
+ public:
+  explicit OpReader(const Envelope& envelope);  // views the frame that the envelope views
+  bool next(EnvelopeOp& op);                    // false at the end
+
+ private:
+  ByteView rest_;
+  std::size_t left_ = 0;
+};
 
 }  // namespace standpipe
