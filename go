@@ -223,8 +223,12 @@ verb_test() {
   [ "$preset" != tsan ] || runner=(fixed_addresses)
   need_for_build "$preset"
   build "$preset"
+  local log="build/$preset/ctest.log" status=0
   "${runner[@]}" ctest --test-dir "build/$preset" --output-on-failure --no-tests=error \
-    -j "$(jobs)" "$@"
+    -j "$(jobs)" "$@" 2>&1 | tee "$log" || status=1
+  # ctest ends with what was skipped or failed, at length; the verdict is said again, last.
+  grep -E '^[0-9]+% tests passed' "$log" || true
+  return "$status"
 }
 
 verb_run() {
