@@ -23,7 +23,6 @@ constexpr std::size_t kHeaderLengthAt = 8;
 constexpr std::size_t kFixedBytes = 56;
 constexpr std::size_t kChecksumBytes = 4;
 constexpr std::size_t kHashBytes = 8;
-constexpr std::size_t kSectionHeadBytes = 7;
 constexpr std::uint8_t kSectionCritical = 1;
 
 // What a frame costs at least in the header: a varint of its length, and its hash.
