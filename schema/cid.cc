@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "schema/ascii.h"
 #include "schema/hash.h"
 #include "schema/multibase.h"
 #include "schema/varint.h"
@@ -33,10 +34,6 @@ CidParts peek_parts(ByteView bytes) {
   return {values[0], values[1], position, position + static_cast<std::size_t>(values[2])};
 }
 
-bool is_alphanumeric(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
 Bytes blessed_bytes(std::uint64_t codec, ByteView block) {
   Bytes bytes;
   bytes.reserve(4 + sizeof(Sha256Digest));
@@ -57,7 +54,7 @@ bool is_cid_syntax(std::string_view text) {
   if (text.size() < 8 || text.size() > 256) return false;
   if (text.size() == 46 && text.starts_with("Qm")) return false;  // version 0
   return std::all_of(text.begin(), text.end(),
-                     [](char c) { return is_alphanumeric(c) || c == '+' || c == '='; });
+                     [](char c) { return is_ascii_alphanumeric(c) || c == '+' || c == '='; });
 }
 
 Result<Cid> Cid::from_bytes(ByteView bytes) {

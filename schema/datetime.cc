@@ -2,6 +2,8 @@
 
 #include <cstdio>
 
+#include "schema/ascii.h"
+
 namespace standpipe {
 namespace {
 
@@ -57,8 +59,6 @@ struct Fields {
   bool has_small_letters = false;
 };
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 // Reads the shape of RFC 3339 and leaves the ranges to be judged by others.
 class Scanner {
  public:
@@ -94,7 +94,7 @@ class Scanner {
   bool number(int digits, int& value) {
     value = 0;
     for (int i = 0; i < digits; ++i, ++position_) {
-      if (!is_digit(peek())) return false;
+      if (!is_ascii_digit(peek())) return false;
       value = value * 10 + (peek() - '0');
     }
     return true;
@@ -103,7 +103,7 @@ class Scanner {
   bool fraction(Fields& fields) {
     if (!literal('.')) return true;
     int weight = 100;
-    for (; is_digit(peek()); ++position_, ++fields.fraction_digits) {
+    for (; is_ascii_digit(peek()); ++position_, ++fields.fraction_digits) {
       fields.millisecond += weight * (peek() - '0');
       weight /= 10;
     }
