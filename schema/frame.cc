@@ -258,6 +258,7 @@ void FrameScanner::scan() {
   if (frame_.size() > kFrameBytesMax) refuse(Unarchivable::too_large, kFrameBytesMax);
   if (!read_header()) {
     refuse(Unarchivable::header_malformed, scanner_.position());
+    envelope_ = {};
     return;
   }
   judge_header();

@@ -108,7 +108,7 @@ struct FrameScan {
 //   error_frame (op -1), info_frame (#info without any `seq`);
 //   seq_missing, seq_repeated, seq_not_integer, seq_out_of_range.
 // Whatever the reason, the envelope is filled from all that could be read: in a payload that is cut
-// off, from the pairs before the cut; only nothing after a header that is not well-formed. So the
+// off, from the pairs before the cut; a header that is not well-formed leaves it empty. So the
 // beginning of a frame that is too large to be held tells its seq.
 FrameScan scan_frame(ByteView frame, std::span<EnvelopeOp> ops = {});
 
