@@ -198,7 +198,9 @@ TEST_P(RealCars, HoldWhatTheirReadmesSayAndEveryBlockReadsBackFromJson) {
   read_content(car, content);
   EXPECT_EQ(content.roots, 1U);
   EXPECT_EQ(content.blocks, file.blocks);
-  if (file.records) EXPECT_EQ(content.records_shown, *file.records);
+  if (file.records) {
+    EXPECT_EQ(content.records_shown, *file.records);
+  }
 }
 
 // Two of the 2,836 records of atproto-dart are one block.
