@@ -1,0 +1,56 @@
+// What a bench prints: figures next to the numbers that the project promised itself.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace standpipe::test {
+
+// CPU first, as waiting and other jobs on the machine do not count in it.
+struct Cost {
+  double cpu_seconds = 0;  // user and system, all threads of the process
+  double wall_seconds = 0;
+};
+
+// Runs from its construction.
+class Stopwatch {
+ public:
+  Stopwatch();
+  Cost elapsed() const;
+
+ private:
+  Cost start_;
+};
+
+double median(std::vector<double> values);  // of at least one
+
+struct BenchRow {
+  std::string path;     // what was done
+  std::string against;  // the denominator, measured in the same run
+  double figure = 0;
+  std::string unit;                         // "x" for a ratio
+  std::optional<double> at_most, at_least;  // the target; none: a figure for the record
+  std::string detail;                       // the absolute figures behind it
+  std::string verdict() const;              // "met", "missed", "-"
+  std::string target() const;               // "<= 1.3", "-"
+};
+
+// A table for people, or one JSON object for machines.
+std::string format_rows(const std::vector<BenchRow>& rows);
+std::string format_rows_json(const std::string& name, const std::vector<BenchRow>& rows);
+
+// "ingest: 412 of 1024 MB" on stderr, at most once a second.
+class BenchProgress {
+ public:
+  explicit BenchProgress(std::string what) : what_(std::move(what)) {}
+  void tell(std::uint64_t done, std::uint64_t total, const char* unit);
+
+ private:
+  std::string what_;
+  std::int64_t told_ms_ = 0;
+};
+
+}  // namespace standpipe::test
