@@ -1,0 +1,36 @@
+// What can be asked at the control socket, without the socket.
+//
+//   GET  /health                                    {status, detail}; 503 unless ok or read_only
+//   GET  /inspect?stream=                           what `inspect --json` prints
+//   GET  /locate?stream=&epoch=                     {stream, kind, epoch, newest, window_floor}
+//   GET  /position?stream=&epoch=&clock_ms=         {position}
+//   GET  /frames?stream=&epoch=&after=&until=       a page of frames, tools/frame_page.h
+//   GET  /gaps?stream=&epoch=&after=&before=&max=   [{after, before, reason, recorded_ms, detail}]
+//   GET  /verify                                    {} once every stored byte has been re-read
+//   POST /epoch {stream, reason}                    {stream, epoch}: begun, durable
+//
+// Errors: {code, detail}, the code being that of Error.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string_view>
+
+#include "storage/archive.h"
+#include "tools/archive_view.h"
+#include "tools/control.h"
+
+namespace standpipe::tools {
+
+// `archive` must outlive the handler. `on_epoch`, if set, is called with the stream's name after an
+// epoch has begun, on the thread that answers.
+ControlHandler control_routes(storage::Archive& archive,
+                              std::function<void(std::string_view stream)> on_epoch = {});
+
+// The other side: a view that asks the process which holds `dir`.
+std::unique_ptr<ArchiveView> make_remote_view(std::filesystem::path dir);
+// POST /epoch. The number of the epoch that has begun.
+Result<storage::EpochNumber> call_begin_epoch(const std::filesystem::path& dir,
+                                              std::string_view stream, std::string_view reason);
+
+}  // namespace standpipe::tools
