@@ -16,13 +16,15 @@ namespace standpipe::storage {
 // One thread at a time. Memory: one frame and the zstd window (at most 128 MiB).
 class FrameFileReader {
  public:
-  // "-" is standard input.
-  static Result<FrameFileReader> open(const std::filesystem::path& path);
+  // "-" is standard input. `stop_fd`, if given, ends a wait for input: once it is readable, next()
+  // returns closed where it would otherwise wait for a pipe. Not ours to close.
+  static Result<FrameFileReader> open(const std::filesystem::path& path, int stop_fd = -1);
   FrameFileReader(FrameFileReader&&) noexcept;
   FrameFileReader& operator=(FrameFileReader&&) noexcept;
   ~FrameFileReader();
 
   // The next frame, valid until the next call; nullopt at the end.
+  // What has arrived is given out at once, also where the input is a pipe that stays open.
   // malformed: not zstd, a frame cut short, a length above kFrameFileFrameMax. Says at which frame.
   Result<std::optional<ByteView>> next();
 
