@@ -79,7 +79,9 @@ class Codec : public ::testing::Test {
   }
   std::unique_ptr<PartitionDecoder> decoder(std::size_t run_bytes_target = 256 << 10,
                                             bool is_final = false) {
-    if (!pending_.empty()) EXPECT_TRUE(store_->write(std::exchange(pending_, {})).has_value());
+    if (!pending_.empty()) {
+      EXPECT_TRUE(store_->write(std::exchange(pending_, StoreBatch())).has_value());
+    }
     auto scan = store_->scan(container_, /*bulk=*/true).value();
     return make_decoder(kCodecFrames, {kOurs, EpochNumber{2}, run_bytes_target, is_final},
                         make_group_source(std::move(scan), kOurs))
