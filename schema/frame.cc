@@ -286,6 +286,14 @@ FrameScan FrameScanner::run() {
 }  // namespace
 
 FrameScan scan_frame(ByteView frame, std::span<EnvelopeOp> ops) {
+  // What stands behind `blocks` is far from what stands before it: fetching it meanwhile saves a
+  // wait for memory where the frame is no longer in the cache. A commit has two links and some
+  // flags there, 160 bytes.
+  constexpr std::size_t kLineBytes = 64;
+  constexpr std::size_t kTailLines = 3;
+  for (std::size_t i = 1; i <= kTailLines && i * kLineBytes < frame.size(); ++i) {
+    __builtin_prefetch(frame.data() + frame.size() - i * kLineBytes);
+  }
   return FrameScanner(frame, ops).run();
 }
 
