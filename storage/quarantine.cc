@@ -60,4 +60,10 @@ void Quarantine::add(StoreBatch& batch, QuarantineEntry entry) {
   }
 }
 
+std::vector<std::uint64_t> Quarantine::numbers() const {
+  std::vector<std::uint64_t> numbers;
+  for (const Kept& kept : kept_) numbers.push_back(kept.number);
+  return numbers;
+}
+
 }  // namespace standpipe::storage

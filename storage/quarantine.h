@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <vector>
 
 #include "schema/base/result.h"
 #include "storage/options.h"
@@ -29,6 +30,7 @@ class Quarantine {
   // Adds the entry, numbering it, and the removal of the oldest ones that no longer fit.
   void add(StoreBatch& batch, QuarantineEntry entry);
 
+  std::vector<std::uint64_t> numbers() const;  // oldest first
   std::uint64_t entries() const { return kept_.size(); }
   std::uint64_t bytes() const { return bytes_; }
 
@@ -40,9 +42,9 @@ class Quarantine {
 
   void refill(std::int64_t now_ms);
 
-  const std::uint64_t bytes_max_;
-  const double rate_bytes_;    // per second
-  const double rate_entries_;  // per second
+  std::uint64_t bytes_max_;
+  double rate_bytes_;    // per second
+  double rate_entries_;  // per second
   double credit_bytes_;
   double credit_entries_;
   std::int64_t refilled_ms_ = 0;

@@ -1,0 +1,144 @@
+#include "storage/reader.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "storage/codec.h"
+#include "storage/reader_impl.h"
+
+namespace standpipe::storage {
+namespace {
+
+// Partitions change hands between a look at the directory and a look into them; more often than
+// this in one read means that something is wrong with the directory.
+constexpr int kViewsMax = 16;
+
+bool is_final(const PartitionInfo& partition) {
+  return partition.state == PartitionState::sealing || partition.state == PartitionState::sealed;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<PartitionDecoder>> Reader::Impl::open_decoder(
+    const PartitionInfo& partition) const {
+  if (core_->store == nullptr) return Error{Errc::closed, "the archive is not open"};
+  STANDPIPE_TRY(std::unique_ptr<StoreScan> scan,
+                core_->store->scan(partition.container, /*bulk=*/true));
+  const DecoderOptions options{partition.id, partition.epoch, core_->options.run_bytes_target,
+                               is_final(partition)};
+  return make_decoder(partition.codec, options, make_group_source(std::move(scan), partition.id));
+}
+
+Result<WireRunPtr> Reader::Impl::read_partition(const PartitionInfo& partition, Seq after) {
+  std::unique_ptr<PartitionDecoder> decoder;
+  std::optional<Seq> first;
+  const std::shared_lock lock(core_->store_mutex);
+  if (after < partition.first) {
+    first = partition.first;
+  } else if (next_ && next_->partition == partition.id && next_->after == after) {
+    first = next_->first;
+  } else {
+    STANDPIPE_TRY(decoder, open_decoder(partition));
+    STANDPIPE_TRY(first, decoder->find(after));
+    if (!first) return WireRunPtr();
+  }
+  const auto decode = [&]() -> Result<DecodedRun> {
+    if (decoder == nullptr) {
+      STANDPIPE_TRY(decoder, open_decoder(partition));
+    }
+    return decoder->run_at(*first);
+  };
+  STANDPIPE_TRY(const DecodedRun decoded, core_->cache.get({partition.id, *first}, decode));
+  next_.reset();
+  if (decoded.next) next_ = NextRun{partition.id, decoded.run->last(), *decoded.next};
+  return decoded.run;
+}
+
+// The first run after `after` in any partition of the view; nullptr if there is none.
+Result<WireRunPtr> Reader::Impl::read_view(const EpochView& view, Seq after) {
+  // The last partition that begins at or before the wanted seq may hold it; else the one after.
+  auto partition = std::upper_bound(
+      view.partitions.begin(), view.partitions.end(), next(after),
+      [](Seq wanted, const PartitionInfo& candidate) { return wanted < candidate.first; });
+  if (partition != view.partitions.begin()) --partition;
+  for (; partition != view.partitions.end(); ++partition) {
+    if (is_final(*partition) && partition->last <= after) continue;
+    // A partition below `after` has nothing for us; one above is read from its beginning.
+    const Seq from = std::max(after, previous(partition->first));
+    STANDPIPE_TRY(WireRunPtr run, read_partition(*partition, from));
+    if (run != nullptr) return run;
+  }
+  return WireRunPtr();
+}
+
+Result<ReadStep> Reader::Impl::read_after(Seq after) {
+  Error last_error{Errc::corrupt, {}};
+  for (int attempt = 0; attempt < kViewsMax; ++attempt) {
+    const Seq newest = channel_->newest();  // before the view, which then knows its partition
+    const std::shared_ptr<const EpochView> view = channel_->view();
+    if (after < view->window_floor) {
+      return ReadStep(
+          WindowPassed{Gap{after, next(view->window_floor), GapReason::retention, 0, {}}});
+    }
+    if (after >= newest) return ReadStep(CaughtUp{newest});
+    Result<WireRunPtr> run = read_view(*view, after);
+    if (run && *run != nullptr) {
+      return ReadStep(RunSlice{*run, (*run)->index_after(after)});
+    }
+    if (!run && run.error().code == Errc::corrupt) core_->fail(run.error());
+    if (!run && run.error().code != Errc::not_found) return run.error();
+    if (channel_->view() == view && run) {
+      // Nothing after `after`, though newest says otherwise, and nobody changed anything.
+      Error error{Errc::corrupt, "nothing is stored after seq " + std::to_string(to_int(after)) +
+                                     ", but the newest is " + std::to_string(to_int(newest))};
+      core_->fail(error);
+      return error;
+    }
+    if (!run) last_error = run.error();
+  }
+  return last_error;
+}
+
+Result<std::optional<RunSlice>> Reader::Impl::find(Seq seq) {
+  if (seq < kSeqMin) return std::optional<RunSlice>();
+  STANDPIPE_TRY(const ReadStep step, read_after(previous(seq)));
+  const auto* slice = std::get_if<RunSlice>(&step);
+  if (slice == nullptr || slice->run->frames[slice->first_frame].seq != seq) {
+    return std::optional<RunSlice>();
+  }
+  return std::optional<RunSlice>(*slice);
+}
+
+Result<Seq> Reader::Impl::position_at(std::int64_t clock_ms) {
+  for (int attempt = 0; attempt < kViewsMax; ++attempt) {
+    const Seq newest = channel_->newest();
+    const std::shared_ptr<const EpochView> view = channel_->view();
+    std::int64_t open_clock_ms = std::numeric_limits<std::int64_t>::min();
+    for (const PartitionInfo& partition : view->partitions) {
+      open_clock_ms = is_final(partition) ? partition.clock_last_ms : core_->clock_of(partition.id);
+      if (open_clock_ms < clock_ms) continue;
+      const Result<std::optional<Seq>> first = [&]() -> Result<std::optional<Seq>> {
+        const std::shared_lock lock(core_->store_mutex);
+        STANDPIPE_TRY(const auto decoder, open_decoder(partition));
+        return decoder->find_clock(clock_ms);
+      }();
+      if (first && *first) return std::max(previous(**first), view->window_floor);
+      if (!first && first.error().code != Errc::not_found) return first.error();
+      break;  // dropped meanwhile: look again
+    }
+    if (open_clock_ms < clock_ms) return newest;
+  }
+  return Error{Errc::corrupt, "the partitions of the epoch do not hold still"};
+}
+
+Reader::Reader(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Reader::Reader(Reader&&) noexcept = default;
+Reader& Reader::operator=(Reader&&) noexcept = default;
+Reader::~Reader() = default;
+
+Result<ReadStep> Reader::read_after(Seq after) { return impl_->read_after(after); }
+Result<Seq> Reader::position_at(std::int64_t clock_ms) { return impl_->position_at(clock_ms); }
+Result<std::optional<RunSlice>> Reader::find(Seq seq) { return impl_->find(seq); }
+
+}  // namespace standpipe::storage
