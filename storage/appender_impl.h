@@ -62,6 +62,7 @@ class Appender::Impl {
   Impl(Core& core, StreamId stream);
 
   // -- Judging (appender_judge.cc) ----------------------------------------------------------------
+  bool is_past_newest(const FrameScan& scan) const;
   Result<Judgement> judge_old(const FrameScan& scan, ByteView frame, std::int64_t received_ms);
   Result<Judgement> keep_conflict(Unarchivable reason, const FrameScan& scan, ByteView frame,
                                   std::int64_t received_ms);

@@ -132,12 +132,16 @@ Result<Judgement> Appender::Impl::offer(ByteView frame, std::int64_t received_ms
   return Judgement::accepted;
 }
 
+// Whether the frame says that it is more than a minute younger than the newest group: no old frame.
+bool Appender::Impl::is_past_newest(const FrameScan& scan) const {
+  const std::optional<std::int64_t> time_ms = parse_datetime_ms(scan.envelope.time);
+  return time_ms && head_.newest != kSeqNone && *time_ms > head_.clock_ms + kNewerMs;
+}
+
 Result<Judgement> Appender::Impl::judge_old(const FrameScan& scan, ByteView frame,
                                             std::int64_t received_ms) {
   const Seq seq = *scan.envelope.seq;
-  const std::optional<std::int64_t> time_ms = parse_datetime_ms(scan.envelope.time);
-  const bool is_newer =
-      time_ms && next_.newest != kSeqNone && *time_ms > clock_.clock_ms() + kNewerMs;
+  const bool is_newer = is_past_newest(scan);
   if (seq <= std::max(next_.window_floor, channel_->view()->window_floor)) {
     // Its bytes are gone, so its time alone must tell.
     if (is_newer) return keep_conflict(Unarchivable::conflict, scan, frame, received_ms);
@@ -170,9 +174,7 @@ Result<Judgement> Appender::Impl::keep_conflict(Unarchivable reason, const Frame
   // A labeler re-signs its past; that is no reset (atproto labels, "Signatures" and key rotation).
   if (kind_ == StreamKind::labels && !is_late) return Judgement::conflict;
   ++conflicts_in_a_row_;
-  const std::optional<std::int64_t> time_ms = parse_datetime_ms(scan.envelope.time);
-  const bool is_newer =
-      time_ms && next_.newest != kSeqNone && *time_ms > clock_.clock_ms() + kNewerMs;
+  const bool is_newer = is_past_newest(scan);
   if (conflicts_in_a_row_ >= kConflictsMax || is_newer) {
     reset("seq " + std::to_string(to_int(*scan.envelope.seq)) + " came again with other bytes" +
               (is_newer ? " and a newer time" : "") + ", newest is " +
@@ -206,6 +208,7 @@ Result<std::optional<std::uint64_t>> Appender::Impl::stored_hash(Seq seq) {
     if (after == view->partitions.begin()) return std::optional<std::uint64_t>();
     const PartitionInfo& partition = *std::prev(after);
     const std::shared_lock lock(core_->store_mutex);
+    if (core_->store == nullptr) return Error{Errc::closed, "the archive is closed"};
     STANDPIPE_TRY(const auto scan, core_->store->scan(partition.container, /*bulk=*/false));
     scan->seek_for_previous(group_key(partition.id, seq));
     STANDPIPE_CHECK(scan->status());

@@ -66,8 +66,7 @@ Result<void> Archive::close() {
   STANDPIPE_CHECK(core.check_writable());
   STANDPIPE_CHECK(core.change([](Store& store) { return store.flush_all(); }));
   STANDPIPE_CHECK(core.write_witness(/*is_clean=*/true));
-  const std::lock_guard lock(core.mutex);
-  core.health = Health::closed;
+  core.release();
   impl_->is_closed = true;
   return {};
 }
@@ -277,6 +276,7 @@ Result<std::vector<Row>> newest_rows(Core& core, std::string_view container, con
                                      std::size_t max, Key key, Parse parse) {
   std::vector<Row> rows;
   const std::shared_lock lock(core.store_mutex);
+  if (core.store == nullptr) return Error{Errc::closed, "the archive is closed"};
   for (auto number = numbers.rbegin(); number != numbers.rend() && rows.size() < max; ++number) {
     STANDPIPE_TRY(const std::optional<std::string> value, core.store->get(container, key(*number)));
     if (!value) continue;  // gone since the numbers were taken
@@ -357,6 +357,7 @@ Result<void> Archive::verify_files() const {
   const std::lock_guard work(impl_->partition_work);  // which would move what is looked at
   const auto verify = [&core, this]() -> Result<void> {
     const std::shared_lock lock(core.store_mutex);
+    if (core.store == nullptr) return Error{Errc::closed, "the archive is closed"};
     STANDPIPE_CHECK(core.store->verify_files());
     for (const PartitionInfo& partition : partitions()) {
       const bool is_readable = partition.frames > 0 &&

@@ -1,6 +1,8 @@
 #include "storage/core.h"
 
+#include <fcntl.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -25,6 +27,33 @@ UniqueId random_id() {
   return id;
 }
 
+Result<void> sync_directory(const fs::path& dir) {
+  const int fd = ::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool is_synced = fd >= 0 && ::fsync(fd) == 0;
+  const int error = errno;
+  if (fd >= 0) ::close(fd);
+  if (is_synced) return {};
+  return Error{Errc::io, "cannot sync " + dir.string() + ": " + std::strerror(error)};
+}
+
+// Makes DIR and DIR/db, and the entries that name them durable: RocksDB only syncs inside DIR/db.
+Result<void> make_directories(const fs::path& dir) {
+  const fs::path whole = fs::absolute(dir).lexically_normal();
+  std::vector<fs::path> missing;
+  for (fs::path path = whole / "db"; !fs::exists(path); path = path.parent_path()) {
+    missing.push_back(path);
+  }
+  for (auto path = missing.rbegin(); path != missing.rend(); ++path) {
+    std::error_code failed;
+    fs::create_directory(*path, failed);
+    if (failed) {
+      return Error{Errc::io, "cannot create " + path->string() + ": " + failed.message()};
+    }
+    STANDPIPE_CHECK(sync_directory(path->parent_path()));
+  }
+  return {};
+}
+
 Error corrupt(std::string detail) { return Error{Errc::corrupt, std::move(detail)}; }
 
 std::string id_text(PartitionId id) { return "partition " + std::to_string(to_int(id)); }
@@ -43,11 +72,7 @@ Core::~Core() { stop_thread(); }
 Result<std::unique_ptr<Core>> Core::open(const fs::path& dir, ArchiveOptions options) {
   const bool writes = options.access == Access::write;
   if (writes && options.create_if_missing) {
-    std::error_code failed;
-    fs::create_directories(dir, failed);
-    if (failed) {
-      return Error{Errc::io, "cannot create " + dir.string() + ": " + failed.message()};
-    }
+    STANDPIPE_CHECK(make_directories(dir));
   } else if (!fs::exists(dir / "db" / "CURRENT") && !fs::exists(dir / "witness")) {
     return Error{Errc::not_found, "no archive in " + dir.string()};
   }
@@ -62,6 +87,7 @@ Result<std::unique_ptr<Core>> Core::open(const fs::path& dir, ArchiveOptions opt
   core->publish_all();
   if (writes) {
     STANDPIPE_CHECK(core->write_witness(/*is_clean=*/false));
+    STANDPIPE_CHECK(sync_directory(dir));  // the lock and the witness may be new
     if (core->options.background) {
       core->thread_ =
           std::jthread([raw = core.get()](const std::stop_token& stop) { raw->run_thread(stop); });
@@ -362,6 +388,7 @@ Result<void> Core::change(const std::function<Result<void>(Store&)>& change) {
     if (writer_failed) return Error{Errc::closed, "an earlier write failed: " + health_detail};
   }
   const std::shared_lock lock(store_mutex);
+  if (store == nullptr) return Error{Errc::closed, "the archive is closed"};
   Result<void> done = change(*store);
   if (!done) fail(done.error());
   return done;
@@ -479,6 +506,17 @@ void Core::write_witness_if_due() {
   if (const Result<void> written = write_witness(/*is_clean=*/false); !written) {
     fail(written.error());
   }
+}
+
+void Core::release() {
+  {
+    const std::unique_lock exclusive(store_mutex);
+    store.reset();
+  }
+  cache.clear();
+  lock_.reset();
+  const std::lock_guard lock(mutex);
+  health = Health::closed;
 }
 
 Result<void> Core::load_again() {

@@ -128,6 +128,7 @@ class Core {
 
   Result<void> load_again();  // try_resume: exchanges the store; caller holds write_mutex
   void stop_thread();
+  void release();  // the end: closes the store and gives the directory up
 
   const std::filesystem::path dir;
   const ArchiveOptions options;
@@ -166,7 +167,7 @@ class Core {
   void publish_all();
   void run_thread(const std::stop_token& stop);
 
-  DirectoryLock lock_;
+  std::optional<DirectoryLock> lock_;
   std::optional<Witness> witness_;  // guarded by write_mutex
   std::int64_t witnessed_ms_ = 0;   // likewise
 

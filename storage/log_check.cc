@@ -164,9 +164,13 @@ Error damage(const LogFile& file, std::size_t offset, std::string_view what) {
 }
 
 Result<LogFile> read_file(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
+  std::ifstream in(path, std::ios::binary | std::ios::ate);
   std::string contents;
-  if (in) contents.assign(std::istreambuf_iterator<char>(in), {});
+  if (in) {
+    contents.resize(static_cast<std::size_t>(in.tellg()));
+    in.seekg(0);
+    in.read(contents.data(), static_cast<std::streamsize>(contents.size()));
+  }
   if (!in) return Error{Errc::io, "cannot read " + path.string() + ": " + std::strerror(errno)};
   return LogFile(path, std::move(contents));
 }

@@ -22,7 +22,6 @@ bool is_final(const PartitionInfo& partition) {
 
 Result<std::unique_ptr<PartitionDecoder>> Reader::Impl::open_decoder(
     const PartitionInfo& partition) const {
-  if (core_->store == nullptr) return Error{Errc::closed, "the archive is not open"};
   STANDPIPE_TRY(std::unique_ptr<StoreScan> scan,
                 core_->store->scan(partition.container, /*bulk=*/true));
   const DecoderOptions options{partition.id, partition.epoch, core_->options.run_bytes_target,
@@ -34,6 +33,7 @@ Result<WireRunPtr> Reader::Impl::read_partition(const PartitionInfo& partition, 
   std::unique_ptr<PartitionDecoder> decoder;
   std::optional<Seq> first;
   const std::shared_lock lock(core_->store_mutex);
+  if (core_->store == nullptr) return Error{Errc::closed, "the archive is closed"};
   if (after < partition.first) {
     first = partition.first;
   } else if (next_ && next_->partition == partition.id && next_->after == after) {
@@ -120,6 +120,7 @@ Result<Seq> Reader::Impl::position_at(std::int64_t clock_ms) {
       if (open_clock_ms < clock_ms) continue;
       const Result<std::optional<Seq>> first = [&]() -> Result<std::optional<Seq>> {
         const std::shared_lock lock(core_->store_mutex);
+        if (core_->store == nullptr) return Error{Errc::closed, "the archive is closed"};
         STANDPIPE_TRY(const auto decoder, open_decoder(partition));
         return decoder->find_clock(clock_ms);
       }();
