@@ -137,7 +137,7 @@ TEST(EventJson, ShowsBytesWhereThereIsNoJson) {
             R"({"op":1,"payload":{},"t":"x","unarchivable":"seq_missing"})");
   EXPECT_EQ(dump("a1 62'op' 01 a1 63'seq' 07"),
             R"({"op":1,"payload":{"seq":7},"unarchivable":"type_missing"})");
-  EXPECT_EQ(dump("a2 61't' 61'x' 62'op' 01 01 02"),
+  EXPECT_EQ(dump("a2 61't' 61'x' 62'op' 01 01"),
             R"({"op":1,"payload":1,"t":"x","unarchivable":"payload_not_map"})");
   EXPECT_EQ(dump("a2 61't' 61'x' 62'op' 01 a1 63'seq' 07 00"),
             R"({"frame":{"$bytes":"omF0YXhib3AB)"
