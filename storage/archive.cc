@@ -376,18 +376,20 @@ Result<void> Archive::try_resume() {
   Core& core = *impl_->core;
   const std::lock_guard work(impl_->partition_work);
   core.wait_for_background();
-  const std::lock_guard writing(core.write_mutex);
-  bool must_reload = false;
   {
     const std::lock_guard lock(core.mutex);
-    if (core.health != Health::disk_full) {
-      if (core.health == Health::ok) return {};
-      return Error{Errc::closed, core.health_detail};
-    }
-    must_reload = core.writer_failed;
+    if (core.health == Health::ok) return {};
+    if (core.health != Health::disk_full) return Error{Errc::closed, core.health_detail};
   }
-  STANDPIPE_CHECK(core.check_room());
-  return must_reload ? core.load_again() : Result<void>();
+  // What is only short of room comes back by itself; what has failed a write must be re-opened.
+  const Result<void> room = core.check_room();
+  const bool has_failed = [&core] {
+    const std::lock_guard lock(core.mutex);
+    return core.writer_failed;
+  }();
+  if (!has_failed) return room;
+  if (core.free_bytes() < core.options.free_bytes_min) return room;
+  return core.load_again();
 }
 
 Health Archive::health() const {

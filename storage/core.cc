@@ -341,6 +341,7 @@ void Core::publish_all() {
 
 Result<void> Core::check_writable() const {
   const std::lock_guard lock(mutex);
+  if (is_reopening) return Error{Errc::closed, "the archive is being re-opened"};
   if (health == Health::ok || health == Health::disk_full) return {};
   return Error{Errc::closed, "the archive takes nothing: " + std::string(to_string(health)) +
                                  (health_detail.empty() ? "" : ": " + health_detail)};
@@ -520,39 +521,46 @@ void Core::release() {
 }
 
 Result<void> Core::load_again() {
-  const std::unique_lock exclusive(store_mutex);
-  store.reset();
-  cache.clear();
-  const std::lock_guard lock(mutex);
-  const auto reload = [this]() -> Result<void> {
-    std::map<StreamId, std::vector<std::shared_ptr<EpochChannel>>> channels;
-    for (const auto& [id, stream] : streams) {
-      for (const EpochState& epoch : stream.epochs) channels[id].push_back(epoch.channel);
+  {
+    const std::lock_guard writing(write_mutex);
+    const std::unique_lock exclusive(store_mutex);
+    const std::lock_guard lock(mutex);
+    is_reopening = true;
+    store.reset();
+    cache.clear();
+    const Result<void> exchanged = exchange_store();
+    ++generation;
+    ++reopens;
+    if (!exchanged) {
+      health = exchanged.error().code == Errc::corrupt ? Health::corrupt : Health::storage_failed;
+      health_detail = exchanged.error().detail;
+      return exchanged;
     }
-    STANDPIPE_CHECK(check_logs(dir / "db"));
-    STANDPIPE_TRY(store, Store::open(dir / "db", options));
-    STANDPIPE_CHECK(load(/*may_begin=*/false));
-    // Readers go on with the channels that they hold.
-    for (auto& [id, stream] : streams) {
-      for (std::size_t i = 0; i < stream.epochs.size() && i < channels[id].size(); ++i) {
-        stream.epochs[i].channel = channels[id][i];
-      }
-    }
-    return {};
-  };
-  const Result<void> loaded = reload();
-  ++generation;
-  ++reopens;
-  if (!loaded) {
-    health = loaded.error().code == Errc::corrupt ? Health::corrupt : Health::storage_failed;
-    health_detail = loaded.error().detail;
-    return loaded;
+    writer_failed = false;
   }
-  writer_failed = false;
+  STANDPIPE_CHECK(recover_partitions(*this));
+  publish_all();
+  const std::lock_guard lock(mutex);
+  is_reopening = false;
   health = Health::ok;
   health_detail.clear();
+  return {};
+}
+
+// The caller holds all locks.
+Result<void> Core::exchange_store() {
+  std::map<StreamId, std::vector<std::shared_ptr<EpochChannel>>> channels;
+  for (const auto& [id, stream] : streams) {
+    for (const EpochState& epoch : stream.epochs) channels[id].push_back(epoch.channel);
+  }
+  STANDPIPE_CHECK(check_logs(dir / "db"));
+  STANDPIPE_TRY(store, Store::open(dir / "db", options));
+  STANDPIPE_CHECK(load(/*may_begin=*/false));
+  // Readers go on with the channels that they hold.
   for (auto& [id, stream] : streams) {
-    for (EpochState& epoch : stream.epochs) publish(epoch);
+    for (std::size_t i = 0; i < stream.epochs.size() && i < channels[id].size(); ++i) {
+      stream.epochs[i].channel = channels[id][i];
+    }
   }
   return {};
 }

@@ -126,7 +126,9 @@ class Core {
   void write_witness_if_due();                // at most once a second; caller holds write_mutex
   Result<void> write_witness(bool is_clean);  // likewise
 
-  Result<void> load_again();  // try_resume: exchanges the store; caller holds write_mutex
+  // try_resume: exchanges the store and finishes what the failure interrupted. The caller holds no
+  // lock of ours; nothing can be written meanwhile.
+  Result<void> load_again();
   void stop_thread();
   void release();  // the end: closes the store and gives the directory up
 
@@ -147,6 +149,7 @@ class Core {
   Health health = Health::ok;
   std::string health_detail;
   bool writer_failed = false;    // a change of the store failed: only load_again() may go on
+  bool is_reopening = false;     // load_again() is not done
   std::uint64_t generation = 1;  // grows with each exchange of the store
   std::uint64_t reopens = 0;
 
@@ -165,6 +168,7 @@ class Core {
   Result<void> check_witness();
   Result<void> begin_archive(bool may_begin);
   void publish_all();
+  Result<void> exchange_store();
   void run_thread(const std::stop_token& stop);
 
   std::optional<DirectoryLock> lock_;
