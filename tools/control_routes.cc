@@ -17,7 +17,6 @@ using nlohmann::json;
 
 constexpr std::size_t kPageBytes = 2 << 20;  // aimed at; one run of frames may exceed it
 constexpr std::size_t kGapsMax = 1'000;
-constexpr std::size_t kReasonBytesMax = 1'000;
 
 using Query = std::map<std::string, std::string, std::less<>>;
 
@@ -47,7 +46,7 @@ int status_of(Errc code) {
 }
 
 ControlReply reply(const Error& error) {
-  return reply(json{{"code", to_string(error.code)}, {"detail", error.detail}},
+  return reply(json{{"code", code_name(error.code)}, {"detail", error.detail}},
                status_of(error.code));
 }
 

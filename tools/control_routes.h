@@ -9,9 +9,10 @@
 //   GET  /verify                                    {} once every stored byte has been re-read
 //   POST /epoch {stream, reason}                    {stream, epoch}: begun, durable
 //
-// Errors: {code, detail}, the code being that of Error.
+// Errors: {code, detail}, the code as code_name gives it.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string_view>
@@ -21,6 +22,9 @@
 #include "tools/control.h"
 
 namespace standpipe::tools {
+
+// Of an epoch's reason.
+inline constexpr std::size_t kReasonBytesMax = 1'000;
 
 // `archive` must outlive the handler. `on_epoch`, if set, is called with the stream's name after an
 // epoch has begun, on the thread that answers.

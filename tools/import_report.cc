@@ -117,7 +117,7 @@ std::string to_json_line(const ImportSummary& summary, const Result<void>& resul
               {"upstream_reset", totals.was_reset},
               {"error", nullptr}};
   if (!result) {
-    out["error"] = {{"code", to_string(result.error().code)}, {"detail", result.error().detail}};
+    out["error"] = {{"code", code_name(result.error().code)}, {"detail", result.error().detail}};
   }
   return out.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }

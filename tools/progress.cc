@@ -17,10 +17,8 @@ constexpr std::int64_t kLineIntervalMs = 1'000;
 constexpr std::int64_t kBarIntervalMs = 100;
 constexpr std::size_t kBarCells = 30;
 
-std::string bar(std::uint64_t done, std::uint64_t total) {
-  const auto full =
-      static_cast<std::size_t>(static_cast<double>(done) / static_cast<double>(total) * kBarCells);
-  std::string cells(std::min(full, kBarCells), '#');
+std::string bar(double fraction) {
+  std::string cells(static_cast<std::size_t>(fraction * kBarCells), '#');
   cells.resize(kBarCells, '.');
   return cells;
 }
@@ -45,7 +43,7 @@ Progress Progress::on_stderr(std::string label, bool is_quiet) {
   return Progress(std::move(options));
 }
 
-void Progress::update(std::uint64_t done, std::uint64_t total, std::uint64_t frames) {
+void Progress::update(const Done& done) {
   if (!options_.write) return;
   const std::int64_t now_ms = options_.clock->now_ms();
   const std::int64_t elapsed_ms = now_ms - started_ms_;
@@ -53,20 +51,16 @@ void Progress::update(std::uint64_t done, std::uint64_t total, std::uint64_t fra
   if (elapsed_ms < kFirstAfterMs || now_ms - written_ms_ < interval_ms) return;
   written_ms_ = now_ms;
   std::string text =
-      fmt::format("{}: {} frames, {}", options_.label, format_count(frames), format_size(done));
-  if (total > 0) {
-    const std::uint64_t percent = std::min<std::uint64_t>(
-        100,
-        static_cast<std::uint64_t>(static_cast<double>(done) * 100 / static_cast<double>(total)));
-    text += fmt::format(" of {} ({} %)", format_size(total), percent);
-  }
-  text += fmt::format(", {} frames/s",
-                      format_count(frames * 1000 / static_cast<std::uint64_t>(elapsed_ms)));
+      fmt::format("{}: {} frames, {}, {} frames/s", options_.label, format_count(done.frames),
+                  format_size(done.bytes),
+                  format_count(done.frames * 1000 / static_cast<std::uint64_t>(elapsed_ms)));
+  const double fraction = std::min(done.fraction, 1.0);
+  if (fraction >= 0) text += fmt::format(", {} %", static_cast<int>(fraction * 100));
   if (!options_.is_terminal) {
     options_.write(text + "\n");
     return;
   }
-  if (total > 0) text = fmt::format("[{}] {}", bar(done, total), text);
+  if (fraction >= 0) text = fmt::format("[{}] {}", bar(fraction), text);
   options_.write(fmt::format("\r{}\x1b[K", text));
   has_bar_ = true;
 }

@@ -24,8 +24,13 @@ class Progress {
   // Progress on stderr; silent where `is_quiet`.
   static Progress on_stderr(std::string label, bool is_quiet);
 
-  // `done` of `total` bytes (0: unknown), and the frames so far. Cheap unless it is time to write.
-  void update(std::uint64_t done, std::uint64_t total, std::uint64_t frames);
+  struct Done {
+    std::uint64_t frames = 0;
+    std::uint64_t bytes = 0;
+    double fraction = -1;  // of the whole, 0 to 1; negative where that is not known
+  };
+  // Cheap unless it is time to write.
+  void update(const Done& done);
   // Takes the bar off the terminal. Lines stay.
   void finish();
 

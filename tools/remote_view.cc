@@ -1,21 +1,18 @@
 // The view of an archive that another process holds: questions to its control socket.
 #include <fmt/format.h>
 
-#include <array>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "tools/control_routes.h"
 #include "tools/frame_page.h"
+#include "tools/values.h"
 
 namespace standpipe::tools {
 namespace {
 
 using nlohmann::json;
-
-constexpr std::array kCodes{Errc::malformed, Errc::unsupported, Errc::not_found,
-                            Errc::corrupt,   Errc::io,          Errc::limit,
-                            Errc::closed,    Errc::busy,        Errc::invalid};
 
 Error unexpected(std::string_view target, std::string_view what) {
   return Error{Errc::unsupported,
@@ -25,10 +22,9 @@ Error unexpected(std::string_view target, std::string_view what) {
 Error error_of(const ControlReply& reply, std::string_view target) {
   const json body = json::parse(reply.body, nullptr, false);
   if (body.is_object() && body.contains("code") && body.contains("detail") &&
-      body["detail"].is_string()) {
-    for (const Errc code : kCodes) {
-      if (body["code"] == to_string(code)) return Error{code, body["detail"]};
-    }
+      body["code"].is_string() && body["detail"].is_string()) {
+    const auto code = parse_code_name(body["code"].get_ref<const std::string&>());
+    if (code) return Error{*code, body["detail"]};
   }
   return unexpected(target, fmt::format("status {}", reply.status));
 }

@@ -30,6 +30,21 @@ constexpr std::array<Unit, 10> kSizeUnits{{{"", 1},
 constexpr std::array<Unit, 5> kDurationUnits{
     {{"ms", 1}, {"s", 1'000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}}};
 
+struct CodeName {
+  Errc code;
+  std::string_view name;
+};
+
+constexpr std::array<CodeName, 9> kCodeNames{{{Errc::malformed, "malformed"},
+                                              {Errc::unsupported, "unsupported"},
+                                              {Errc::not_found, "not_found"},
+                                              {Errc::corrupt, "corrupt"},
+                                              {Errc::io, "io"},
+                                              {Errc::limit, "limit"},
+                                              {Errc::closed, "closed"},
+                                              {Errc::busy, "busy"},
+                                              {Errc::invalid, "invalid"}}};
+
 // The digits at the start of `text`, which is moved past them. nullopt without any, or where the
 // number does not fit.
 std::optional<std::uint64_t> take_digits(std::string_view& text) {
@@ -106,6 +121,20 @@ Result<std::uint64_t> parse_count(std::string_view text, std::uint64_t min, std:
                  fmt::format("'{}' is not a whole number from {} to {}", text, min, max)};
   }
   return *number;
+}
+
+std::string_view code_name(Errc code) {
+  for (const CodeName& one : kCodeNames) {
+    if (one.code == code) return one.name;
+  }
+  return "unknown";
+}
+
+std::optional<Errc> parse_code_name(std::string_view name) {
+  for (const CodeName& one : kCodeNames) {
+    if (one.name == name) return one.code;
+  }
+  return std::nullopt;
 }
 
 std::string format_size(std::uint64_t bytes) {

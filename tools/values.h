@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -22,6 +23,10 @@ Result<std::int64_t> parse_time_ms(std::string_view text);
 Result<Seq> parse_seq(std::string_view text);
 // Decimal digits alone, `min` .. `max`.
 Result<std::uint64_t> parse_count(std::string_view text, std::uint64_t min, std::uint64_t max);
+
+// "not_found": how JSON names an error's code.
+std::string_view code_name(Errc code);
+std::optional<Errc> parse_code_name(std::string_view name);
 
 std::string format_size(std::uint64_t bytes);     // "512 B", "1.5 GiB"
 std::string format_count(std::uint64_t count);    // "12,345"

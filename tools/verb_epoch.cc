@@ -44,6 +44,10 @@ Result<storage::EpochNumber> begin(const EpochOptions& options) {
 }
 
 int run(const EpochOptions& options) {
+  if (options.reason.size() > kReasonBytesMax) {
+    return fail_usage(kName, fmt::format("--reason: {} bytes; at most {} are allowed",
+                                         options.reason.size(), kReasonBytesMax));
+  }
   const auto begun = begin(options);
   if (!begun) return fail(kName, begun.error());
   if (options.is_json) {

@@ -218,9 +218,17 @@ class Import {
         STANDPIPE_CHECK(run.commit());
         return reset_error();
       }
-      ++frames_;
-      progress_.update(entry.bytes_read, bytes_total_, frames_);
+      show_progress(entry);
     }
+  }
+
+  void show_progress(const QueueEntry& entry) {
+    ++done_.frames;
+    done_.bytes += entry.bytes_total;
+    if (bytes_total_ > 0) {
+      done_.fraction = static_cast<double>(entry.bytes_read) / static_cast<double>(bytes_total_);
+    }
+    progress_.update(done_);
   }
 
   Result<void> stop(ImportRun& run) {
@@ -270,7 +278,7 @@ class Import {
   CommitReportFile report_;
   FrameQueue queue_{kQueueBytesMax};
   std::size_t file_ = 0;  // which one is being read
-  std::uint64_t frames_ = 0;
+  Progress::Done done_;
 };
 
 int run(const ImportOptions& options) {

@@ -1,0 +1,244 @@
+#include "tools/frame_json.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "schema/car.h"
+#include "schema/cbor.h"
+#include "schema/cbor_json.h"
+#include "schema/cid.h"
+#include "schema/frame.h"
+#include "tools/values.h"
+
+namespace standpipe::tools {
+namespace {
+
+// Fields stay in the order in which they are written here: an object is read by people, too.
+using json = nlohmann::ordered_json;
+
+constexpr std::size_t kOpsShown = 3;  // on a line
+constexpr std::size_t kOpsMax = 1'000;
+
+std::string dumped(const json& value, int indent) {
+  // What upstream sent need not be UTF-8.
+  return value.dump(indent, ' ', false, json::error_handler_t::replace);
+}
+
+// An item of the data model, as forgivingly as JSON allows.
+Result<json> item_as_json(ByteView item) {
+  CborOptions options;
+  options.profile = CborProfile::lenient;
+  options.depth_max = kFrameDepthMax;
+  STANDPIPE_TRY(const auto value, cbor_to_json(item, options));
+  return json(value);
+}
+
+struct BlockShown {
+  std::string cid;
+  ByteView bytes;
+  HashCheck hash = HashCheck::unknown_hash;
+};
+
+// The blocks of a frame's CAR up to the first that is wrong, which `error` then describes.
+std::vector<BlockShown> blocks_of(ByteView car, std::string& error) {
+  std::vector<BlockShown> blocks;
+  if (car.empty()) return blocks;
+  auto reader = CarReader::open(car);
+  if (!reader) {
+    error = reader.error().detail;
+    return blocks;
+  }
+  for (;;) {
+    const auto block = reader->next();
+    if (!block) {
+      error = block.error().detail;
+      return blocks;
+    }
+    if (!block->has_value()) return blocks;
+    const CarBlock& found = **block;
+    blocks.push_back(
+        {cid_to_string(found.cid), found.bytes, check_block_hash(found.cid, found.bytes)});
+  }
+}
+
+// The event, with each op's record beside its CID; `blocks` are shown apart, or not at all.
+Result<json> event_as_json(const Envelope& envelope, const std::vector<BlockShown>& blocks) {
+  STANDPIPE_TRY(json event, item_as_json(envelope.payload));
+  if (!event.is_object()) return event;
+  if (!envelope.blocks.empty()) event.erase("blocks");
+  if (!event.contains("ops") || !event["ops"].is_array()) return event;
+  std::map<std::string_view, ByteView> by_cid;
+  for (const BlockShown& block : blocks) by_cid.emplace(block.cid, block.bytes);
+  for (json& op : event["ops"]) {
+    if (!op.is_object() || !op.contains("cid") || !op["cid"].is_object() ||
+        !op["cid"].contains("$link")) {
+      continue;
+    }
+    const auto found = by_cid.find(op["cid"]["$link"].get_ref<const std::string&>());
+    if (found == by_cid.end()) continue;
+    auto record = item_as_json(found->second);
+    if (record) op["record"] = std::move(*record);
+  }
+  return event;
+}
+
+std::string_view hash_verdict(HashCheck hash) {
+  switch (hash) {
+    case HashCheck::match:
+      return "match";
+    case HashCheck::mismatch:
+      return "mismatch";
+    case HashCheck::unknown_hash:
+      break;
+  }
+  return "unknown";
+}
+
+json blocks_as_json(const std::vector<BlockShown>& blocks) {
+  json out = json::array();
+  for (const BlockShown& block : blocks) {
+    json shown = {
+        {"cid", block.cid}, {"bytes", block.bytes.size()}, {"hash", hash_verdict(block.hash)}};
+    auto value = item_as_json(block.bytes);
+    if (value) {
+      shown["value"] = std::move(*value);
+    } else {
+      shown["value"] = nullptr;
+      shown["error"] = value.error().detail;
+    }
+    out.push_back(std::move(shown));
+  }
+  return out;
+}
+
+json envelope_as_json(const FrameScan& scan, std::span<const EnvelopeOp> ops) {
+  const Envelope& envelope = scan.envelope;
+  json shown = json::array();
+  for (const EnvelopeOp& op : ops.first(std::min(ops.size(), envelope.ops_total))) {
+    shown.push_back({{"action", op.action}, {"path", op.path}});
+  }
+  return {{"op", envelope.op},
+          {"type", envelope.type},
+          {"kind", to_string(envelope.kind)},
+          {"seq", envelope.seq ? json(to_int(*envelope.seq)) : json()},
+          {"did", envelope.did},
+          {"time", envelope.time},
+          {"rev", envelope.rev},
+          {"ops", std::move(shown)},
+          {"ops_total", envelope.ops_total}};
+}
+
+// All of it; `head` is where it is stored and how it is judged, the rest what it says.
+struct Shown {
+  json head;
+  json body;
+};
+
+Shown show(const ViewFrame& frame, const FrameDetail& detail) {
+  std::vector<EnvelopeOp> ops(kOpsMax);
+  const FrameScan scan = scan_frame(frame.bytes, ops);
+  std::string car_error;
+  const std::vector<BlockShown> blocks = blocks_of(scan.envelope.blocks, car_error);
+  Shown shown;
+  shown.head = {{"seq", to_int(frame.seq)},
+                {"stream", detail.place->stream},
+                {"epoch", to_int(detail.place->epoch)},
+                {"partition", to_int(frame.partition)},
+                {"clock", format_datetime_ms(frame.clock_ms)},
+                {"received_from", format_datetime_ms(frame.received_first_ms)},
+                {"received_to", format_datetime_ms(frame.received_last_ms)},
+                {"verdict", to_string(scan.why)},
+                {"bytes",
+                 {{"frame", frame.bytes.size()},
+                  {"header", frame.bytes.size() - scan.envelope.payload.size()},
+                  {"payload", scan.envelope.payload.size()},
+                  {"blocks", scan.envelope.blocks.size()},
+                  {"blocks_count", blocks.size()}}}};
+  shown.body["envelope"] = envelope_as_json(scan, ops);
+  auto event = event_as_json(scan.envelope, blocks);
+  shown.body["event"] = event ? std::move(*event) : json();
+  if (!event) shown.body["event_error"] = event.error().detail;
+  shown.body["blocks"] = blocks_as_json(blocks);
+  if (!car_error.empty()) shown.body["blocks_error"] = car_error;
+  return shown;
+}
+
+}  // namespace
+
+std::string frame_as_line(const ViewFrame& frame) {
+  std::array<EnvelopeOp, kOpsShown> ops;
+  const FrameScan scan = scan_frame(frame.bytes, ops);
+  const Envelope& envelope = scan.envelope;
+  std::string line = fmt::format("{}  {:24}  {:10}  {}", to_int(frame.seq), envelope.time,
+                                 envelope.type, envelope.did);
+  for (std::size_t i = 0; i < std::min(ops.size(), envelope.ops_total); ++i) {
+    line += fmt::format("{}{} {}", i == 0 ? "  " : ", ", ops[i].action, ops[i].path);
+  }
+  if (envelope.ops_total > ops.size()) {
+    line += fmt::format(", and {} more", envelope.ops_total - ops.size());
+  }
+  return one_line(line);
+}
+
+std::string frame_as_json(const ViewFrame& frame) {
+  const FrameScan scan = scan_frame(frame.bytes);
+  const Envelope& envelope = scan.envelope;
+  std::string ignored;  // an event whose CAR is wrong is shown without records
+  auto event = event_as_json(envelope, blocks_of(envelope.blocks, ignored));
+  json out = {{"seq", to_int(frame.seq)},    {"type", envelope.type},
+              {"did", envelope.did},         {"time", envelope.time},
+              {"bytes", frame.bytes.size()}, {"event", event ? std::move(*event) : json()}};
+  if (!event) out["error"] = event.error().detail;
+  return dumped(out, -1);
+}
+
+std::string frame_detail_as_json(const ViewFrame& frame, const FrameDetail& detail) {
+  Shown shown = show(frame, detail);
+  json out = std::move(shown.head);
+  out.update(shown.body);
+  if (detail.has_hex) out["hex"] = to_hex(frame.bytes);
+  return dumped(out, 2) + "\n";
+}
+
+std::string frame_detail_as_text(const ViewFrame& frame, const FrameDetail& detail) {
+  const Shown shown = show(frame, detail);
+  std::string out = one_line(frame_as_line(frame)) + "\n";
+  const json& head = shown.head;
+  out += fmt::format("  stream {}  epoch {}  partition {}  clock {}\n", detail.place->stream,
+                     to_int(detail.place->epoch), to_int(frame.partition),
+                     format_datetime_ms(frame.clock_ms));
+  out += fmt::format("  received between {} and {}\n", format_datetime_ms(frame.received_first_ms),
+                     format_datetime_ms(frame.received_last_ms));
+  out += fmt::format("  verdict {}\n", to_string(scan_frame(frame.bytes).why));
+  for (const auto& [name, bytes] : head["bytes"].items()) {
+    out += fmt::format("  {}{} {}\n", name, name == "blocks_count" ? "" : " bytes", bytes.dump());
+  }
+  for (const auto& [name, value] : shown.body.items()) {
+    out += fmt::format("{}\n{}\n", name, dumped(value, 2));
+  }
+  if (detail.has_hex) out += "bytes\n" + hex_dump(frame.bytes);
+  return out;
+}
+
+std::string hex_dump(ByteView bytes) {
+  constexpr std::size_t kPerLine = 16;
+  std::string out;
+  for (std::size_t at = 0; at < bytes.size(); at += kPerLine) {
+    const ByteView line = bytes.subspan(at, std::min(kPerLine, bytes.size() - at));
+    std::string hex, text;
+    for (const std::byte byte : line) {
+      const auto value = std::to_integer<unsigned>(byte);
+      hex += fmt::format("{:02x} ", value);
+      text += value >= 0x20 && value < 0x7F ? static_cast<char>(value) : '.';
+    }
+    out += fmt::format("{:08x}  {:48} {}\n", at, hex, text);
+  }
+  return out;
+}
+
+}  // namespace standpipe::tools

@@ -1,0 +1,33 @@
+// Frames as people and scripts read them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "schema/base/bytes.h"
+#include "storage/types.h"
+#include "tools/archive_view.h"
+
+namespace standpipe::tools {
+
+// "31527015322  2026-07-04T14:38:07.517Z  #commit    did:plc:...  create app.bsky.feed.like/3k..."
+// One line without its end, whatever the frame holds.
+std::string frame_as_line(const ViewFrame& frame);
+
+// One line without its end: {seq, type, did, time, bytes, event}; where the payload cannot be shown
+// as JSON, `event` is null and `error` says why.
+std::string frame_as_json(const ViewFrame& frame);
+
+struct FrameDetail {
+  const Place* place = nullptr;  // not ours
+  bool has_hex = false;          // the bytes, too
+};
+// What `inspect frame` shows: where it is stored, its envelope, the verdict on it, its sizes, and
+// the event down to the blocks of its CAR. Indented JSON, or text around it.
+std::string frame_detail_as_json(const ViewFrame& frame, const FrameDetail& detail);
+std::string frame_detail_as_text(const ViewFrame& frame, const FrameDetail& detail);
+
+// 16 bytes a line: offset, hex, printable characters.
+std::string hex_dump(ByteView bytes);
+
+}  // namespace standpipe::tools
