@@ -236,12 +236,12 @@ namespace {
 struct Exchange {
   LocalProtocol::endpoint endpoint;
   const ControlRequest* request = nullptr;  // not ours
-  std::chrono::seconds timeout{};
+  std::chrono::milliseconds timeout{};
   std::optional<ControlReply> reply;
   beast::error_code failed;
 };
 
-void allow(LocalStream& stream, std::chrono::seconds timeout) {
+void allow(LocalStream& stream, std::chrono::milliseconds timeout) {
   if (timeout.count() > 0) {
     stream.expires_after(timeout);
   } else {
@@ -280,7 +280,7 @@ asio::awaitable<void> run_exchange(asio::io_context& io, Exchange& exchange) {
 }  // namespace
 
 Result<ControlReply> control_call(const std::filesystem::path& dir, const ControlRequest& request,
-                                  std::chrono::seconds timeout) {
+                                  std::chrono::milliseconds timeout) {
   STANDPIPE_TRY(const SocketAddress address, SocketAddress::of(dir));
   asio::io_context io{1};
   Exchange exchange;
@@ -294,7 +294,7 @@ Result<ControlReply> control_call(const std::filesystem::path& dir, const Contro
   if (thrown) std::rethrow_exception(thrown);
   if (exchange.reply) return std::move(*exchange.reply);
   if (exchange.failed == beast::error::timeout) {
-    return Error{Errc::limit, fmt::format("no answer at {} within {} s", address.path().string(),
+    return Error{Errc::limit, fmt::format("no answer at {} within {} ms", address.path().string(),
                                           timeout.count())};
   }
   if (exchange.failed.category() ==

@@ -33,8 +33,9 @@ struct ControlOptions {
   std::size_t connections_max = 8;  // more are answered 503
   std::size_t head_bytes_max = 16 << 10;
   std::size_t body_bytes_max = 64 << 10;
-  std::chrono::seconds io_timeout{30};  // for a request to arrive, and for a reply to be taken
-  std::size_t handler_threads = 2;      // so that one slow request does not hold up the others
+  std::chrono::milliseconds io_timeout{
+      30'000};                      // for a request to arrive, and for a reply to be taken
+  std::size_t handler_threads = 2;  // so that one slow request does not hold up the others
 };
 
 // Called on threads of the server's own, several at a time.
@@ -60,6 +61,6 @@ class ControlServer {
 // Asks the process that holds `dir`. not_found where nobody listens; io where the exchange broke;
 // limit after `timeout` without progress (zero: none). A reply of any status is a value.
 Result<ControlReply> control_call(const std::filesystem::path& dir, const ControlRequest& request,
-                                  std::chrono::seconds timeout = std::chrono::seconds{30});
+                                  std::chrono::milliseconds timeout = std::chrono::seconds{30});
 
 }  // namespace standpipe::tools

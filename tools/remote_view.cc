@@ -41,7 +41,7 @@ std::string escaped(std::string_view text) {
 }
 
 Result<std::string> ask(const std::filesystem::path& dir, ControlRequest request,
-                        std::chrono::seconds timeout = std::chrono::seconds{30}) {
+                        std::chrono::milliseconds timeout = std::chrono::seconds{30}) {
   STANDPIPE_TRY(ControlReply reply, control_call(dir, request, timeout));
   if (reply.status != 200) return error_of(reply, request.target);
   return std::move(reply.body);

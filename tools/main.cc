@@ -1,0 +1,16 @@
+#include <cstdio>
+#include <exception>
+
+#include "tools/cli.h"
+#include "tools/verbs.h"
+
+int main(int argc, char** argv) {
+  using namespace standpipe::tools;
+  try {
+    return run_cli(argc, argv, STANDPIPE_VERSION,
+                   {import_verb(), export_verb(), inspect_verb(), tail_verb(), epoch_new_verb()});
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "standpipe: %s\n", error.what());
+    return kExitFailed;
+  }
+}
