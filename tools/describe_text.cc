@@ -37,7 +37,7 @@ std::string size(const json& value) { return format_size(value.get<std::uint64_t
 std::string count(const json& value) { return format_count(value.get<std::uint64_t>()); }
 
 void add_epoch(Text& text, const json& epoch) {
-  text.line("  epoch {}  seq {} .. {}  {} frames  {}  clock {}", word(epoch["number"]),
+  text.line("  epoch {}  after {} up to {}  {} frames  {}  clock {}", word(epoch["number"]),
             word(epoch["window_floor"]), word(epoch["newest"]), count(epoch["frames"]),
             size(epoch["raw_bytes"]), word(epoch["clock"]));
   if (!epoch["reason"].get_ref<const std::string&>().empty()) {
