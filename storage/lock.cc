@@ -1,11 +1,13 @@
 #include "storage/lock.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -18,6 +20,9 @@ std::string holder_of(int fd) {
   const ssize_t n = ::pread(fd, text.data(), text.size() - 1, 0);
   std::string holder(text.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
   while (!holder.empty() && holder.back() == '\n') holder.pop_back();
+  // A writer that was killed leaves its number behind; then it is readers that hold the lock.
+  const int pid = std::atoi(holder.c_str());
+  if (pid <= 0 || (::kill(pid, 0) != 0 && errno == ESRCH)) holder.clear();
   return holder;
 }
 

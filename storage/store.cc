@@ -3,6 +3,7 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 #include <rocksdb/file_checksum.h>
 #include <rocksdb/slice.h>
 #include <rocksdb/statistics.h>
@@ -12,6 +13,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdarg>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -44,6 +46,13 @@ int open_files_max() {
   return static_cast<int>(std::clamp<rlim_t>(limit.rlim_cur / 4, 64, 4096));
 }
 
+// RocksDB's own log file would be written even by those who only read.
+class NoInfoLog final : public rocksdb::Logger {
+ public:
+  using rocksdb::Logger::Logv;
+  void Logv(const char* /*format*/, va_list /*arguments*/) override {}
+};
+
 rocksdb::DBOptions database_options(const ArchiveOptions& options) {
   rocksdb::DBOptions db;
   if (options.env != nullptr) db.env = options.env;
@@ -72,6 +81,7 @@ rocksdb::DBOptions database_options(const ArchiveOptions& options) {
   db.avoid_unnecessary_blocking_io = true;  // a reader must not pay for deleting an old table
   db.bytes_per_sync = 1 << 20;              // tables reach the disk as they are written
   db.max_manifest_file_size = 64 << 20;
+  if (options.access == Access::read_only) db.info_log = std::make_shared<NoInfoLog>();
   db.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
   db.max_log_file_size = 4 << 20;
   db.keep_log_file_num = 4;

@@ -199,6 +199,32 @@ TEST_F(ArchiveTest, ManyMayReadAndNoneOfThemWrites) {
   EXPECT_EQ(writer.error().code, Errc::busy);
 }
 
+TEST_F(ArchiveTest, ReadingChangesNoFile) {
+  given_archive();
+  given_frames(1, 20);
+  crash();
+  const auto files = [this] {
+    std::map<std::string, std::string> contents;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(archive_dir())) {
+      if (!entry.is_regular_file()) continue;
+      std::ifstream in(entry.path(), std::ios::binary);
+      contents[entry.path()] = std::string(std::istreambuf_iterator<char>(in), {});
+    }
+    return contents;
+  };
+  const auto before = files();
+  storage::ArchiveOptions read_only = options;
+  read_only.access = storage::Access::read_only;
+  {
+    const auto archive = Archive::open(archive_dir(), read_only);
+    ASSERT_OK(archive);
+    const auto frames = test::read_all(**archive, stream(), epoch());
+    ASSERT_OK(frames);
+    EXPECT_EQ(frames->size(), 20U);
+  }
+  EXPECT_TRUE(files() == before);
+}
+
 TEST_F(ArchiveTest, FindsNoArchiveWhereThereIsNone) {
   storage::ArchiveOptions read_only = options;
   read_only.access = storage::Access::read_only;
