@@ -203,6 +203,13 @@ TEST(CborCheck, KeysAreLimitedInLengthAlsoInChunks) {
   EXPECT_EQ(strict("a1616163616161", two), "ok 7");  // a value may be longer
 }
 
+TEST(CborCheck, ACountIsRefusedAtItsHeadAndNotWhereTheBytesEnd) {
+  const auto why = [](std::string_view text) { return check_cbor(hex(text), {}).error().detail; };
+  EXPECT_EQ(why("83f4f5"), "CBOR at byte 0: count is greater than the bytes left allow");
+  EXPECT_EQ(why("a2616101 6162"), "CBOR at byte 6: cut off");  // two pairs could be four bytes
+  EXPECT_EQ(why("a261 6101"), "CBOR at byte 0: count is greater than the bytes left allow");
+}
+
 TEST(CborCheck, TheErrorNamesTheByteAndTheReason) {
   const auto result = check_cbor(hex("82616161ff"), {});
   ASSERT_FALSE(result);
