@@ -162,8 +162,12 @@ FrameFileReader::~FrameFileReader() = default;
 
 Result<FrameFileReader> FrameFileReader::open(const std::filesystem::path& path, int stop_fd) {
   const bool is_stdin = is_standard(path);
-  const int fd = is_stdin ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // To open a pipe is to wait for its writer, unless one says O_NONBLOCK; and that wait must end
+  // where the others do.
+  const int flags = O_RDONLY | O_CLOEXEC | (stop_fd < 0 ? 0 : O_NONBLOCK);
+  const int fd = is_stdin ? STDIN_FILENO : ::open(path.c_str(), flags);
   if (fd < 0) return system_error("cannot open", path.string(), errno);
+  if (!is_stdin) ::fcntl(fd, F_SETFL, 0);  // from here on poll() says when to read
   auto impl = std::make_unique<Impl>(fd, !is_stdin, is_stdin ? "standard input" : path.string());
   impl->stop_fd = stop_fd;
   struct stat status {};

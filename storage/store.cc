@@ -78,8 +78,10 @@ rocksdb::DBOptions database_options(const ArchiveOptions& options) {
   db.db_write_buffer_size = 4 * options.write_buffer_bytes;
   db.max_open_files = open_files_max();
   db.max_background_jobs = 2;
-  db.avoid_unnecessary_blocking_io = true;  // a reader must not pay for deleting an old table
-  db.bytes_per_sync = 1 << 20;              // tables reach the disk as they are written
+  // A reader must not pay for deleting an old table. Read-only there is nothing to delete, and
+  // RocksDB 7.8 aborts on the thought of it (SchedulePurge in VerifyFileChecksums).
+  db.avoid_unnecessary_blocking_io = options.access == Access::write;
+  db.bytes_per_sync = 1 << 20;  // tables reach the disk as they are written
   db.max_manifest_file_size = 64 << 20;
   if (options.access == Access::read_only) db.info_log = std::make_shared<NoInfoLog>();
   db.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;

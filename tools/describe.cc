@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "schema/base/bytes.h"
 #include "schema/frame.h"
@@ -63,7 +64,11 @@ Result<json> describe_epoch(const storage::Archive& archive, const storage::Epoc
               {"raw_bytes", epoch.raw_bytes},
               {"partitions", json::array()},
               {"gaps", json::array()}};
-  for (const storage::PartitionInfo& partition : archive.partitions()) {
+  // The one that is made ready for what comes next is empty: it belongs behind the others.
+  std::vector<storage::PartitionInfo> partitions = archive.partitions();
+  std::stable_partition(partitions.begin(), partitions.end(),
+                        [](const auto& partition) { return partition.frames > 0; });
+  for (const storage::PartitionInfo& partition : partitions) {
     if (partition.stream != epoch.stream || partition.epoch != epoch.number) continue;
     out["partitions"].push_back(describe_partition(partition));
   }
