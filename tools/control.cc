@@ -12,6 +12,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/basic_stream.hpp>
@@ -22,6 +23,7 @@
 #include <cstring>
 #include <exception>
 #include <optional>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -37,6 +39,7 @@ using Acceptor = asio::basic_socket_acceptor<LocalProtocol>;
 
 constexpr auto kNet = asio::as_tuple(asio::use_awaitable);
 constexpr std::uint64_t kReplyBytesMax = 256ULL << 20;
+constexpr std::chrono::seconds kEndGrace{5};
 constexpr const char* kSocketName = "control.sock";
 
 Error system_error(std::string_view what, const std::filesystem::path& path, int number) {
@@ -101,7 +104,7 @@ class ControlServer::Impl {
   ~Impl() {
     // Off the file system first: whoever asks from now on finds nobody, not a closed door.
     if (is_bound_) ::unlink(address_.path().c_str());
-    io_.stop();
+    asio::post(io_, [this] { begin_to_end(); });
     if (thread_.joinable()) thread_.join();
     handlers_.join();
   }
@@ -136,16 +139,30 @@ class ControlServer::Impl {
     }
   }
 
+  // Nobody new, and nobody who has not asked yet; who has asked gets an answer, as long as that
+  // does not take long. The thread ends with the last connection.
+  void begin_to_end() {
+    is_ending_ = true;
+    beast::error_code ignored;
+    acceptor_.close(ignored);
+    for (LocalStream* stream : reading_) stream->close();
+    if (connections_ == 0) return;
+    grace_.expires_after(kEndGrace);
+    grace_.async_wait([this](beast::error_code ec) {
+      if (!ec) io_.stop();
+    });
+  }
+
   asio::awaitable<void> accept_loop() {
     for (;;) {
       auto [ec, socket] = co_await acceptor_.async_accept(kNet);
-      if (ec == asio::error::operation_aborted) co_return;
+      if (is_ending_) co_return;
       if (ec) {
         // Out of descriptors, most likely: others must close first.
         asio::basic_waitable_timer<std::chrono::steady_clock> timer(io_);
         timer.expires_after(std::chrono::milliseconds(100));
         auto [timer_ec] = co_await timer.async_wait(kNet);
-        if (timer_ec) co_return;
+        if (timer_ec || is_ending_) co_return;
         continue;
       }
       asio::co_spawn(io_, serve(LocalStream(std::move(socket))), &Impl::end_of_coroutine);
@@ -155,17 +172,20 @@ class ControlServer::Impl {
   // Counts the connections that are open; those above the limit are answered and closed.
   class Slot {
    public:
-    explicit Slot(std::size_t& open) : open_(open) { ++open_; }
-    ~Slot() { --open_; }
+    explicit Slot(Impl& server) : server_(server) { ++server_.connections_; }
+    ~Slot() {
+      if (--server_.connections_ == 0 && server_.is_ending_) server_.grace_.cancel();
+    }
     Slot(const Slot&) = delete;
     Slot& operator=(const Slot&) = delete;
 
    private:
-    std::size_t& open_;
+    Impl& server_;
   };
 
   asio::awaitable<void> serve(LocalStream stream) {
-    const Slot slot(connections_);
+    if (is_ending_) co_return;
+    const Slot slot(*this);
     ControlReply reply;
     if (connections_ > options_.connections_max) {
       reply = error_reply(503, "limit", "too many connections to the control socket: try again");
@@ -175,7 +195,9 @@ class ControlServer::Impl {
       parser.header_limit(static_cast<std::uint32_t>(options_.head_bytes_max));
       parser.body_limit(options_.body_bytes_max);
       stream.expires_after(options_.io_timeout);
+      reading_.insert(&stream);
       auto [ec, size] = co_await http::async_read(stream, buffer, parser, kNet);
+      reading_.erase(&stream);
       if (ec == http::error::header_limit || ec == http::error::body_limit) {
         reply = error_reply(413, "limit", "the request is too large");
       } else if (is_not_http(ec)) {
@@ -213,7 +235,12 @@ class ControlServer::Impl {
   const ControlOptions options_;
   asio::io_context io_{1};
   Acceptor acceptor_;
-  std::size_t connections_ = 0;  // of the server's thread alone
+  // Of the server's thread alone:
+  std::size_t connections_ = 0;
+  std::set<LocalStream*> reading_;  // no whole request yet
+  bool is_ending_ = false;
+  asio::basic_waitable_timer<std::chrono::steady_clock> grace_{io_};
+
   bool is_bound_ = false;
   asio::thread_pool handlers_;
   std::thread thread_;

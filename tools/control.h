@@ -41,7 +41,8 @@ struct ControlOptions {
 // Called on threads of the server's own, several at a time.
 using ControlHandler = std::function<ControlReply(const ControlRequest&)>;
 
-// Listens from start() to destruction, which waits for the requests that are being answered.
+// Listens from start() to destruction. That answers who has asked already, for a few seconds at
+// most, and waits for handlers that run.
 class ControlServer {
  public:
   // The caller holds the archive, so a socket that is already there is a dead process's: replaced.

@@ -218,6 +218,36 @@ TEST(Control, AnAnswerThatDoesNotComeIsLeftAfterTheTimeout) {
   EXPECT_EQ(reply.error().code, Errc::limit);
 }
 
+TEST(Control, WhoHasAskedIsAnsweredWhileTheServerEnds) {
+  const test::TempDir dir;
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool is_asked = false;
+  bool is_ending = false;
+  auto server = given_server(dir.path(), [&](const ControlRequest& request) {
+    std::unique_lock lock(mutex);
+    is_asked = true;
+    changed.notify_all();
+    changed.wait(lock, [&] { return is_ending; });
+    return echo(request);
+  });
+  std::thread asking([&] {
+    const auto reply = control_call(dir.path(), {"GET", "/", ""});
+    ASSERT_TRUE(reply.has_value()) << reply.error().detail;
+    EXPECT_EQ(reply->body, "GET / ");
+  });
+  std::unique_lock lock(mutex);
+  changed.wait(lock, [&] { return is_asked; });
+  std::thread ending([&] { server.reset(); });
+  // Its first step can be seen from here: the socket goes.
+  while (std::filesystem::exists(dir / "control.sock")) std::this_thread::yield();
+  is_ending = true;
+  changed.notify_all();
+  lock.unlock();
+  ending.join();
+  asking.join();
+}
+
 TEST(Control, EndsWhileConnectionsStandOpen) {
   const test::TempDir dir;
   auto server = given_server(dir.path(), echo);
