@@ -284,8 +284,7 @@ Result<FrameFileWriter> FrameFileWriter::create(const std::filesystem::path& pat
   }
   STANDPIPE_ASSERT(impl->encoder != nullptr, "no memory for a zstd encoder");
   ZSTD_CCtx* const encoder = impl->encoder.get();
-  // With a checksum, so that damage is found where the file is read; and a window that every
-  // FrameFileReader takes, whatever the level.
+  // With a checksum, so that damage is found where the file is read.
   for (const auto& [parameter, value] :
        {std::pair(ZSTD_c_compressionLevel, zstd_level), std::pair(ZSTD_c_checksumFlag, 1)}) {
     const std::size_t set = ZSTD_CCtx_setParameter(encoder, parameter, value);

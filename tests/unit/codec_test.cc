@@ -77,14 +77,16 @@ class Codec : public ::testing::Test {
     put(self_description_key(kBehind), "self");
     put(group_key(kBehind, Seq{1}), group_of({1, 2, 3}));
   }
-  std::unique_ptr<PartitionDecoder> decoder(std::size_t run_bytes_target = 256 << 10,
-                                            bool is_final = false) {
+  std::unique_ptr<StoreScan> scan() {
     if (!pending_.empty()) {
       EXPECT_TRUE(store_->write(std::exchange(pending_, StoreBatch())).has_value());
     }
-    auto scan = store_->scan(container_, /*bulk=*/true).value();
+    return store_->scan(container_, /*bulk=*/true).value();
+  }
+  std::unique_ptr<PartitionDecoder> decoder(std::size_t run_bytes_target = 256 << 10,
+                                            bool is_final = false) {
     return make_decoder(kCodecFrames, {kOurs, EpochNumber{2}, run_bytes_target, is_final},
-                        make_group_source(std::move(scan), kOurs))
+                        make_group_source(scan(), kOurs))
         .value();
   }
   std::int64_t find(std::int64_t after) {
@@ -119,6 +121,56 @@ TEST_F(Codec, FindLandsOnTheGroupOfTheFirstFrameAfter) {
   EXPECT_EQ(find(30), -1);
   EXPECT_EQ(find(31), -1);
   EXPECT_EQ(find(to_int(kSeqMax)), -1);
+}
+
+TEST_F(Codec, GroupsOfOtherPartitionsNextToOursAreNotOurs) {
+  put(group_key(kBefore, Seq{500}), group_of({500}));
+  put(group_key(kBehind, Seq{1}), group_of({1, 2, 3}));
+  EXPECT_EQ(find(0), -1);
+  EXPECT_EQ(find(500), -1);
+  given_group({10, 11});
+  EXPECT_EQ(find(0), 10);
+  EXPECT_EQ(find(10), 10);
+  EXPECT_EQ(find(11), -1);
+  EXPECT_EQ(decoder()->run_at(Seq{10}).value().next, std::nullopt);
+}
+
+// Counts the lookups behind a decoder.
+class CountingSource final : public GroupSource {
+ public:
+  CountingSource(std::unique_ptr<GroupSource> source, int* seeks)
+      : source_(std::move(source)), seeks_(seeks) {}
+  Result<bool> seek(Seq seq) override {
+    ++*seeks_;
+    return source_->seek(seq);
+  }
+  Result<bool> next() override { return source_->next(); }
+  Seq first() const override { return source_->first(); }
+  std::string_view value() const override { return source_->value(); }
+
+ private:
+  std::unique_ptr<GroupSource> source_;
+  int* seeks_;
+};
+
+TEST_F(Codec, AReaderThatGoesOnLooksUpOnce) {
+  for (const std::int64_t seq : {20, 21, 22, 23}) given_group({seq}, 400);
+  int seeks = 0;
+  const auto reader =
+      make_decoder(kCodecFrames, {kOurs, EpochNumber{2}, 500, false},
+                   std::make_unique<CountingSource>(make_group_source(scan(), kOurs), &seeks))
+          .value();
+  Seq done = kSeqNone;
+  for (const std::int64_t seq : {20, 21, 22, 23}) {
+    const auto at = reader->find(done).value();
+    ASSERT_EQ(at, Seq{seq});
+    done = reader->run_at(*at).value().run->last();
+  }
+  EXPECT_EQ(seeks, 1);
+  EXPECT_EQ(reader->find(Seq{21}).value(), Seq{22});  // back again
+  EXPECT_EQ(seeks, 2);
+  ASSERT_TRUE(reader->run_at(Seq{22}).has_value());  // now it stands on 23
+  EXPECT_EQ(reader->find(Seq{0}).value(), Seq{20});
 }
 
 TEST_F(Codec, APartitionWithoutGroupsHoldsNothing) {

@@ -164,6 +164,10 @@ TEST(Group, SeqsThatDoNotRiseAreCorrupt) {
 
 TEST(Group, LengthsThatDoNotAddUpToThePayloadAreCorrupt) {
   const std::string payload = wire("a") + wire("b");
+  // Bytes that no frame claims.
+  const std::string unclaimed = std::string("\x01\x03\x00", 3) + hashes(2);
+  EXPECT_EQ(words(parse_group(group_of(2, 1, unclaimed, payload))),
+            "corrupt: group, byte 59: frame table: wire lengths add up to 3, the payload has 6");
   EXPECT_EQ(verdict(parse_group(group_of(2, 1, "\x01\x03\x02" + hashes(2), payload))), "corrupt");
   EXPECT_EQ(verdict(parse_group(group_of(2, 1, "\x01\x03\x04" + hashes(2), payload))), "corrupt");
   const std::string huge = "\x01\x03\xff\xff\xff\xff\xff\xff\xff\xff\x7f" + hashes(2);
