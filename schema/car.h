@@ -16,7 +16,7 @@ namespace standpipe {
 struct CarOptions {
   std::size_t header_bytes_max = 16'384;
   std::size_t roots_max = 16;
-  std::size_t block_bytes_max = 2 * 1024 * 1024;  // of one block, without its CID
+  std::size_t block_bytes_max = 2'097'152;  // of one block, without its CID
   std::size_t blocks_max = 16'777'216;
   bool checks_hashes = false;  // next() compares each block with its CID; unknown hashes pass
 };

@@ -41,7 +41,9 @@ struct Level {
 
 class Checker {
  public:
-  Checker(ByteView bytes, const CborOptions& options)
+  // The levels stay uninitialized: each is written when it is entered.
+  Checker(ByteView bytes,  // NOLINT(cppcoreguidelines-pro-type-member-init)
+          const CborOptions& options)
       : bytes_(bytes), options_(options), depth_max_(static_cast<std::size_t>(options.depth_max)) {}
 
   Result<std::size_t> run() {

@@ -11,15 +11,15 @@ constexpr std::string_view kBase58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghi
 constexpr std::string_view kBase64 =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-constexpr std::int8_t kNotInAlphabet = -1;
+constexpr std::uint8_t kNotInAlphabet = 255;
 
-using Values = std::array<std::int8_t, 256>;  // of each character
+using Values = std::array<std::uint8_t, 256>;  // of each character
 
 constexpr Values make_values(std::string_view alphabet) {
   Values values{};
-  for (std::int8_t& value : values) value = kNotInAlphabet;
+  for (std::uint8_t& value : values) value = kNotInAlphabet;
   for (std::size_t i = 0; i < alphabet.size(); ++i) {
-    values[static_cast<unsigned char>(alphabet[i])] = static_cast<std::int8_t>(i);
+    values[static_cast<unsigned char>(alphabet[i])] = static_cast<std::uint8_t>(i);
   }
   return values;
 }
@@ -62,9 +62,9 @@ Result<Bytes> parse_bits_text(std::string_view text, const Values& values, unsig
   std::uint32_t buffer = 0;
   unsigned buffered = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    const int value = values[static_cast<unsigned char>(text[i])];
+    const std::uint8_t value = values[static_cast<unsigned char>(text[i])];
     if (value == kNotInAlphabet) return not_in_alphabet(base, i);
-    buffer = (buffer << bits) | static_cast<std::uint32_t>(value);
+    buffer = (buffer << bits) | value;
     buffered += bits;
     if (buffered >= 8) {
       buffered -= 8;
@@ -127,9 +127,9 @@ Result<Bytes> parse_base58(std::string_view text) {
   while (zeros < text.size() && text[zeros] == kBase58[0]) ++zeros;
   Bytes low_first;
   for (std::size_t i = zeros; i < text.size(); ++i) {
-    const int value = kBase58Values[static_cast<unsigned char>(text[i])];
+    const std::uint8_t value = kBase58Values[static_cast<unsigned char>(text[i])];
     if (value == kNotInAlphabet) return not_in_alphabet("base 58", i);
-    auto carry = static_cast<unsigned>(value);
+    unsigned carry = value;
     for (std::byte& byte : low_first) {
       carry += std::to_integer<unsigned>(byte) * 58;
       byte = static_cast<std::byte>(carry & 0xFFU);
