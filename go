@@ -193,6 +193,13 @@ fixed_addresses() {
   fi
 }
 
+# Tests sync at every step, and none of them is about the disk below: memory where there is enough.
+scratch_directory() {
+  local free_kib
+  free_kib="$(df --output=avail /dev/shm 2> /dev/null | tail -n 1)"
+  if [ -w /dev/shm ] && [ "${free_kib:-0}" -gt 4000000 ]; then echo /dev/shm; else echo /tmp; fi
+}
+
 sources() {
   local folder
   for folder in schema storage archiver replay tools tests; do
@@ -224,6 +231,7 @@ verb_test() {
   need_for_build "$preset"
   build "$preset"
   local log="build/$preset/ctest.log" status=0
+  local -x TMPDIR="${TMPDIR:-$(scratch_directory)}"
   "${runner[@]}" ctest --test-dir "build/$preset" --output-on-failure --no-tests=error \
     -j "$(jobs)" "$@" 2>&1 | tee "$log" || status=1
   # ctest ends with what was skipped or failed, at length; the verdict is said again, last.
