@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -12,6 +11,7 @@
 #include "schema/cbor.h"
 #include "schema/cbor_json.h"
 #include "schema/cid.h"
+#include "schema/event_json.h"
 #include "schema/frame.h"
 #include "tools/values.h"
 
@@ -36,6 +36,14 @@ Result<json> item_as_json(ByteView item) {
   options.depth_max = kFrameDepthMax;
   STANDPIPE_TRY(const auto value, cbor_to_json(item, options));
   return json(value);
+}
+
+// With records beside the ops; their CAR is shown apart, or not at all.
+json event_of(ByteView frame) {
+  FrameJsonOptions options;
+  options.with_records = true;
+  options.with_blocks = false;
+  return json(frame_to_json(frame, options));
 }
 
 struct BlockShown {
@@ -64,27 +72,6 @@ std::vector<BlockShown> blocks_of(ByteView car, std::string& error) {
     blocks.push_back(
         {cid_to_string(found.cid), found.bytes, check_block_hash(found.cid, found.bytes)});
   }
-}
-
-// The event, with each op's record beside its CID; `blocks` are shown apart, or not at all.
-Result<json> event_as_json(const Envelope& envelope, const std::vector<BlockShown>& blocks) {
-  STANDPIPE_TRY(json event, item_as_json(envelope.payload));
-  if (!event.is_object()) return event;
-  if (!envelope.blocks.empty()) event.erase("blocks");
-  if (!event.contains("ops") || !event["ops"].is_array()) return event;
-  std::map<std::string_view, ByteView> by_cid;
-  for (const BlockShown& block : blocks) by_cid.emplace(block.cid, block.bytes);
-  for (json& op : event["ops"]) {
-    if (!op.is_object() || !op.contains("cid") || !op["cid"].is_object() ||
-        !op["cid"].contains("$link")) {
-      continue;
-    }
-    const auto found = by_cid.find(op["cid"]["$link"].get_ref<const std::string&>());
-    if (found == by_cid.end()) continue;
-    auto record = item_as_json(found->second);
-    if (record) op["record"] = std::move(*record);
-  }
-  return event;
 }
 
 std::string_view hash_verdict(HashCheck hash) {
@@ -160,9 +147,7 @@ Shown show(const ViewFrame& frame, const FrameDetail& detail) {
                   {"blocks", scan.envelope.blocks.size()},
                   {"blocks_count", blocks.size()}}}};
   shown.body["envelope"] = envelope_as_json(scan, ops);
-  auto event = event_as_json(scan.envelope, blocks);
-  shown.body["event"] = event ? std::move(*event) : json();
-  if (!event) shown.body["event_error"] = event.error().detail;
+  shown.body["event"] = event_of(frame.bytes);
   shown.body["blocks"] = blocks_as_json(blocks);
   if (!car_error.empty()) shown.body["blocks_error"] = car_error;
   return shown;
@@ -186,14 +171,12 @@ std::string frame_as_line(const ViewFrame& frame) {
 }
 
 std::string frame_as_json(const ViewFrame& frame) {
-  const FrameScan scan = scan_frame(frame.bytes);
-  const Envelope& envelope = scan.envelope;
-  std::string ignored;  // an event whose CAR is wrong is shown without records
-  auto event = event_as_json(envelope, blocks_of(envelope.blocks, ignored));
-  json out = {{"seq", to_int(frame.seq)},    {"type", envelope.type},
-              {"did", envelope.did},         {"time", envelope.time},
-              {"bytes", frame.bytes.size()}, {"event", event ? std::move(*event) : json()}};
-  if (!event) out["error"] = event.error().detail;
+  const Envelope envelope = scan_frame(frame.bytes).envelope;
+  json out = {{"seq", to_int(frame.seq)},
+              {"did", envelope.did},
+              {"time", envelope.time},
+              {"bytes", frame.bytes.size()}};
+  out.update(event_of(frame.bytes));
   return dumped(out, -1);
 }
 

@@ -14,16 +14,16 @@ namespace standpipe::tools {
 // One line without its end, whatever the frame holds.
 std::string frame_as_line(const ViewFrame& frame);
 
-// One line without its end: {seq, type, did, time, bytes, event}; where the payload cannot be shown
-// as JSON, `event` is null and `error` says why.
+// One line without its end: {seq, did, time, bytes}, and beside these what schema/event_json.h says
+// of the frame: {op, t, payload}, with the record of each op and without `blocks`.
 std::string frame_as_json(const ViewFrame& frame);
 
 struct FrameDetail {
   const Place* place = nullptr;  // not ours
   bool has_hex = false;          // the bytes, too
 };
-// What `inspect frame` shows: where it is stored, its envelope, the verdict on it, its sizes, and
-// the event down to the blocks of its CAR. Indented JSON, or text around it.
+// What `inspect frame` shows: where it is stored, its envelope, the verdict on it, its sizes, what
+// it says, and every block of its CAR. Indented JSON, or text around it.
 std::string frame_detail_as_json(const ViewFrame& frame, const FrameDetail& detail);
 std::string frame_detail_as_text(const ViewFrame& frame, const FrameDetail& detail);
 

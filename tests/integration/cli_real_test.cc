@@ -80,7 +80,7 @@ TEST_F(CliReal, TailPrintsEveryFrameInEachOfItsForms) {
   const std::vector<json> lines = tailed();
   ASSERT_EQ(lines.size(), 183U);
   std::map<std::string, int> types;
-  for (const json& line : lines) ++types[line["type"]];
+  for (const json& line : lines) ++types[line["t"]];
   EXPECT_EQ(types,
             (std::map<std::string, int>{{"#commit", 180}, {"#identity", 2}, {"#account", 1}}));
   EXPECT_TRUE(std::is_sorted(lines.begin(), lines.end(), [](const json& a, const json& b) {
@@ -112,8 +112,8 @@ TEST_F(CliReal, TailShowsTheRecordsThatJetstreamServedOfTheSameFrames) {
   import({corpus("jetstream-corpus")});
   std::map<std::string, json> records;  // by did/path
   for (const json& line : tailed()) {
-    if (line["type"] != "#commit") continue;
-    for (const json& op : line["event"]["ops"]) {
+    if (line["t"] != "#commit") continue;
+    for (const json& op : line["payload"]["ops"]) {
       records[line["did"].get<std::string>() + "/" + op["path"].get<std::string>()] =
           op.value("record", json());
     }
@@ -180,7 +180,7 @@ TEST_F(CliReal, InspectShowsOneFrameDownToItsBlocks) {
   EXPECT_EQ(shown["envelope"]["type"], "#commit");
   EXPECT_EQ(shown["envelope"]["did"], "did:plc:wq4aajammjtxdomz3e23667t");
   EXPECT_EQ(shown["envelope"]["ops"][0]["path"], "app.bsky.feed.like/3mptbyplj5d2a");
-  EXPECT_EQ(shown["event"]["ops"][0]["record"]["$type"], "app.bsky.feed.like");
+  EXPECT_EQ(shown["event"]["payload"]["ops"][0]["record"]["$type"], "app.bsky.feed.like");
   EXPECT_EQ(shown["bytes"]["blocks_count"], shown["blocks"].size());
   ASSERT_GT(shown["blocks"].size(), 2U);
   int tree_nodes = 0;
