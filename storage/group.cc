@@ -1,14 +1,13 @@
 #include "storage/group.h"
 
-#include <openssl/evp.h>
 #include <xxhash.h>
 
 #include <cstring>
-#include <memory>
 #include <utility>
 
 #include "schema/base/assert.h"
 #include "schema/base/crc32c.h"
+#include "schema/hash.h"
 #include "storage/fields.h"
 #include "storage/wire.h"
 
@@ -323,23 +322,10 @@ Result<GroupView> parse_group_header(std::string_view value) {
 std::uint64_t wire_hash(std::string_view wire) { return XXH3_64bits(wire.data(), wire.size()); }
 
 ChainDigest chain_digest(const ChainDigest& previous, Seq seq, std::string_view wire) {
-  struct ContextDelete {
-    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-  };
-  // Kept per thread: making one costs as much as hashing a small frame.
-  thread_local const std::unique_ptr<EVP_MD_CTX, ContextDelete> context(EVP_MD_CTX_new());
   std::byte number[8];
   store_be(number, static_cast<std::uint64_t>(to_int(seq)));
-  ChainDigest digest;
-  const bool done =
-      context != nullptr && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1 &&
-      EVP_DigestUpdate(context.get(), previous.data(), previous.size()) == 1 &&
-      EVP_DigestUpdate(context.get(), number, sizeof number) == 1 &&
-      EVP_DigestUpdate(context.get(), wire.data(), wire.size()) == 1 &&
-      EVP_DigestFinal_ex(context.get(), reinterpret_cast<unsigned char*>(digest.data()), nullptr) ==
-          1;
-  STANDPIPE_ASSERT(done, "SHA-256 is not available in this OpenSSL");
-  return digest;
+  const ByteView parts[] = {previous, number, as_bytes(wire)};
+  return sha256(parts);
 }
 
 }  // namespace standpipe::storage
