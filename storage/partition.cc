@@ -13,7 +13,6 @@
 namespace standpipe::storage {
 namespace {
 
-constexpr std::string_view kSharedContainer = "frames/shared";
 constexpr std::size_t kCopyBatchBytes = 4 << 20;
 
 bool is_shared(const PartitionInfo& partition) { return partition.container == kSharedContainer; }

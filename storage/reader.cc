@@ -13,6 +13,8 @@ namespace {
 // Partitions change hands between a look at the directory and a look into them; more often than
 // this in one read means that something is wrong with the directory.
 constexpr int kViewsMax = 16;
+// What a reader that goes on decodes at a time: opening a scan costs as much as decoding a run.
+constexpr std::size_t kReadAheadBytes = 2 << 20;
 
 bool is_final(const PartitionInfo& partition) {
   return partition.state == PartitionState::sealing || partition.state == PartitionState::sealed;
@@ -20,39 +22,55 @@ bool is_final(const PartitionInfo& partition) {
 
 }  // namespace
 
-Result<std::unique_ptr<PartitionDecoder>> Reader::Impl::open_decoder(
-    const PartitionInfo& partition) const {
-  STANDPIPE_TRY(std::unique_ptr<StoreScan> scan,
-                core_->store->scan(partition.container, /*bulk=*/true));
+Result<std::unique_ptr<PartitionDecoder>> Reader::Impl::open_decoder(const PartitionInfo& partition,
+                                                                     bool bulk) const {
+  auto scan = bulk ? core_->store->scan(partition.container, /*bulk=*/true)
+                   : core_->store->scan_few(partition.container);
+  if (!scan) return std::move(scan).error();
   const DecoderOptions options{partition.id, partition.epoch, core_->options.run_bytes_target,
                                is_final(partition)};
-  return make_decoder(partition.codec, options, make_group_source(std::move(scan), partition.id));
+  return make_decoder(partition.codec, options,
+                      make_group_source(std::move(scan).value(), partition.id));
 }
 
 Result<WireRunPtr> Reader::Impl::read_partition(const PartitionInfo& partition, Seq after) {
   std::unique_ptr<PartitionDecoder> decoder;
   std::optional<Seq> first;
+  const bool goes_on = next_ && next_->partition == partition.id && next_->after == after;
   const std::shared_lock lock(core_->store_mutex);
   if (core_->store == nullptr) return Error{Errc::closed, "the archive is closed"};
   if (after < partition.first) {
     first = partition.first;
-  } else if (next_ && next_->partition == partition.id && next_->after == after) {
+  } else if (goes_on) {
     first = next_->first;
   } else {
-    STANDPIPE_TRY(decoder, open_decoder(partition));
+    STANDPIPE_TRY(decoder, open_decoder(partition, /*bulk=*/false));
     STANDPIPE_TRY(first, decoder->find(after));
     if (!first) return WireRunPtr();
   }
   const auto decode = [&]() -> Result<DecodedRun> {
     if (decoder == nullptr) {
-      STANDPIPE_TRY(decoder, open_decoder(partition));
+      STANDPIPE_TRY(decoder, open_decoder(partition, /*bulk=*/goes_on));
     }
     return decoder->run_at(*first);
   };
   STANDPIPE_TRY(const DecodedRun decoded, core_->cache.get({partition.id, *first}, decode));
+  if (goes_on && decoder != nullptr) read_ahead(*decoder, partition.id, decoded.next);
   next_.reset();
   if (decoded.next) next_ = NextRun{partition.id, decoded.run->last(), *decoded.next};
   return decoded.run;
+}
+
+void Reader::Impl::read_ahead(PartitionDecoder& decoder, PartitionId partition,
+                              std::optional<Seq> first) {
+  const std::size_t bytes_max = std::min(kReadAheadBytes, core_->options.run_cache_bytes / 8);
+  for (std::size_t bytes = 0; first && bytes < bytes_max;) {
+    const std::optional<DecodedRun> ahead =
+        core_->cache.read_ahead({partition, *first}, [&] { return decoder.run_at(*first); });
+    if (!ahead) return;
+    bytes += ahead->run->wire.size();
+    first = ahead->next;
+  }
 }
 
 // The first run after `after` in any partition of the view; nullptr if there is none.
@@ -100,14 +118,36 @@ Result<ReadStep> Reader::Impl::read_after(Seq after) {
   return last_error;
 }
 
+// A look-up of one frame: nothing is joined, and nothing kept.
+Result<WireRunPtr> Reader::Impl::find_in(const EpochView& view, Seq seq) const {
+  auto partition = std::upper_bound(
+      view.partitions.begin(), view.partitions.end(), seq,
+      [](Seq wanted, const PartitionInfo& candidate) { return wanted < candidate.first; });
+  if (partition == view.partitions.begin()) return WireRunPtr();
+  --partition;
+  if (is_final(*partition) && partition->last < seq) return WireRunPtr();
+  const std::shared_lock lock(core_->store_mutex);
+  if (core_->store == nullptr) return Error{Errc::closed, "the archive is closed"};
+  STANDPIPE_TRY(const auto decoder, open_decoder(*partition, /*bulk=*/false));
+  return decoder->frame(seq);
+}
+
 Result<std::optional<RunSlice>> Reader::Impl::find(Seq seq) {
-  if (seq < kSeqMin) return std::optional<RunSlice>();
-  STANDPIPE_TRY(const ReadStep step, read_after(previous(seq)));
-  const auto* slice = std::get_if<RunSlice>(&step);
-  if (slice == nullptr || slice->run->frames[slice->first_frame].seq != seq) {
-    return std::optional<RunSlice>();
+  Error last_error{Errc::corrupt, {}};
+  for (int attempt = 0; attempt < kViewsMax; ++attempt) {
+    const Seq newest = channel_->newest();
+    const std::shared_ptr<const EpochView> view = channel_->view();
+    if (seq > newest || seq <= view->window_floor) return std::optional<RunSlice>();
+    Result<WireRunPtr> frame = find_in(*view, seq);
+    if (frame) {
+      if (*frame == nullptr) return std::optional<RunSlice>();
+      return std::optional<RunSlice>(RunSlice{std::move(frame).value(), 0});
+    }
+    if (frame.error().code == Errc::corrupt) core_->fail(frame.error());
+    if (frame.error().code != Errc::not_found) return frame.error();
+    last_error = std::move(frame).error();  // dropped meanwhile: look again
   }
-  return std::optional<RunSlice>(*slice);
+  return last_error;
 }
 
 Result<Seq> Reader::Impl::position_at(std::int64_t clock_ms) {
@@ -121,7 +161,7 @@ Result<Seq> Reader::Impl::position_at(std::int64_t clock_ms) {
       const Result<std::optional<Seq>> first = [&]() -> Result<std::optional<Seq>> {
         const std::shared_lock lock(core_->store_mutex);
         if (core_->store == nullptr) return Error{Errc::closed, "the archive is closed"};
-        STANDPIPE_TRY(const auto decoder, open_decoder(partition));
+        STANDPIPE_TRY(const auto decoder, open_decoder(partition, /*bulk=*/false));
         return decoder->find_clock(clock_ms);
       }();
       if (first && *first) return std::max(previous(**first), view->window_floor);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "storage/codec.h"
@@ -23,8 +24,12 @@ class Reader::Impl {
   // What follows `after` in one partition; nullptr if nothing does. not_found if it is gone.
   Result<WireRunPtr> read_partition(const PartitionInfo& partition, Seq after);
   Result<WireRunPtr> read_view(const EpochView& view, Seq after);
+  Result<WireRunPtr> find_in(const EpochView& view, Seq seq) const;
   // The caller holds store_mutex.
-  Result<std::unique_ptr<PartitionDecoder>> open_decoder(const PartitionInfo& partition) const;
+  Result<std::unique_ptr<PartitionDecoder>> open_decoder(const PartitionInfo& partition,
+                                                         bool bulk) const;
+  // Decodes the runs from `first` on into the cache, while the decoder is at hand.
+  void read_ahead(PartitionDecoder& decoder, PartitionId partition, std::optional<Seq> first);
 
   Core* core_;  // not ours, outlives us
   std::shared_ptr<EpochChannel> channel_;

@@ -45,7 +45,31 @@ Result<DecodedRun> RunCache::get(const RunKey& key,
   }
 
   Result<DecodedRun> result = decode();
+  settle(key, flight, result, /*is_unread=*/false);
+  return result;
+}
 
+std::optional<DecodedRun> RunCache::read_ahead(const RunKey& key,
+                                               const std::function<Result<DecodedRun>()>& decode) {
+  std::shared_ptr<Flight> flight;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = entries_.find(key); found != entries_.end()) {
+      return found->second->decoded;
+    }
+    std::shared_ptr<Flight>& slot = flights_[key];
+    if (slot != nullptr) return std::nullopt;
+    ++misses_;
+    slot = flight = std::make_shared<Flight>();
+  }
+  Result<DecodedRun> result = decode();
+  settle(key, flight, result, /*is_unread=*/true);
+  if (!result) return std::nullopt;
+  return std::move(result).value();
+}
+
+void RunCache::settle(const RunKey& key, const std::shared_ptr<Flight>& flight,
+                      const Result<DecodedRun>& result, bool is_unread) {
   Entries evicted;  // freed after the lock is gone
   {
     const std::lock_guard lock(mutex_);
@@ -53,14 +77,20 @@ Result<DecodedRun> RunCache::get(const RunKey& key,
       flights_.erase(found);
     }
     flight->result = result;
-    if (result && !result->ends_at_tail && flight->may_keep) keep(key, *result, evicted);
+    if (result && !result->ends_at_tail && flight->may_keep) {
+      keep(key, *result, is_unread, evicted);
+    }
   }
   flight->done.notify_all();
-  return result;
 }
 
 // It has been read again: promoted, and the longest unread of the promoted ones back to probation.
 void RunCache::touch(Entries::iterator entry) {
+  if (entry->is_unread) {
+    entry->is_unread = false;
+    probation_.splice(probation_.begin(), probation_, entry);
+    return;
+  }
   if (!entry->is_promoted) {
     entry->is_promoted = true;
     promoted_bytes_ += entry->bytes;
@@ -76,10 +106,11 @@ void RunCache::touch(Entries::iterator entry) {
   }
 }
 
-void RunCache::keep(const RunKey& key, const DecodedRun& decoded, Entries& evicted) {
+void RunCache::keep(const RunKey& key, const DecodedRun& decoded, bool is_unread,
+                    Entries& evicted) {
   const std::size_t bytes = bytes_of(decoded);
   if (bytes > bytes_max_ - promoted_bytes_max_) return;  // would not fit beside the promoted ones
-  probation_.push_front({key, decoded, bytes, false});
+  probation_.push_front({key, decoded, bytes, /*is_promoted=*/false, is_unread});
   entries_.emplace(key, probation_.begin());
   bytes_ += bytes;
   while (bytes_ > bytes_max_) {

@@ -50,6 +50,12 @@ class RunCache {
   // `decode` must not ask the cache for the same key.
   Result<DecodedRun> get(const RunKey& key, const std::function<Result<DecodedRun>()>& decode);
 
+  // For a reader that goes on: as get(), but the run is kept as not read yet, so that its first
+  // read does not count as a second one; nor does this call. nullopt where another thread is
+  // decoding it, or where decoding failed: whoever asks for it will be told.
+  std::optional<DecodedRun> read_ahead(const RunKey& key,
+                                       const std::function<Result<DecodedRun>()>& decode);
+
   // Forgets what it holds; a decode that is under way still answers its callers, and is not kept.
   void drop_partition(PartitionId id);
   void clear();
@@ -62,6 +68,7 @@ class RunCache {
     DecodedRun decoded;
     std::size_t bytes = 0;
     bool is_promoted = false;
+    bool is_unread = false;  // was read ahead
   };
   // One decode under way, shared by those who wait for it. Guarded by the cache's mutex.
   struct Flight {
@@ -75,7 +82,10 @@ class RunCache {
   using Entries = std::list<Entry>;
 
   void touch(Entries::iterator entry);
-  void keep(const RunKey& key, const DecodedRun& decoded, Entries& evicted);
+  // Ends a decode: answers those who wait for it, and keeps the run if it may.
+  void settle(const RunKey& key, const std::shared_ptr<Flight>& flight,
+              const Result<DecodedRun>& result, bool is_unread);
+  void keep(const RunKey& key, const DecodedRun& decoded, bool is_unread, Entries& evicted);
   void drop_where(const std::function<bool(const RunKey&)>& matches);
 
   const std::size_t bytes_max_;

@@ -23,6 +23,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::size_t kBulkReadaheadBytes = 2 << 20;
+
 // The only translation of RocksDB's words into ours. Corruption and lack of space keep their own
 // codes because they have their own next actions; everything else is the disk's or the system's.
 Error to_error(const rocksdb::Status& status, std::string_view doing) {
@@ -102,6 +104,9 @@ rocksdb::ColumnFamilyOptions family_options(const ArchiveOptions& options, std::
   rocksdb::ColumnFamilyOptions family;
   family.compaction_style = rocksdb::kCompactionStyleLevel;
   family.level_compaction_dynamic_level_bytes = true;
+  // A look-up has to look into every file of level 0, so one is moved down as soon as it is there:
+  // keys only rise, so nothing is rewritten. Partitions that share a family interleave; they wait.
+  if (holds_frames && name != kSharedContainer) family.level0_file_num_compaction_trigger = 1;
   family.target_file_size_base = 256 << 20;
   family.write_buffer_size = holds_frames ? options.write_buffer_bytes : 4 << 20;
   family.max_write_buffer_number = 3;
@@ -175,6 +180,7 @@ class RocksStore final : public Store {
   Result<std::optional<std::string>> get(std::string_view container,
                                          std::string_view key) const override;
   Result<std::unique_ptr<StoreScan>> scan(std::string_view container, bool bulk) const override;
+  Result<std::unique_ptr<StoreScan>> scan_few(std::string_view container) const override;
   std::vector<std::string> containers() const override;
   bool has_container(std::string_view name) const override { return find(name) != nullptr; }
   Result<void> create_container(std::string_view name) override;
@@ -192,6 +198,8 @@ class RocksStore final : public Store {
     const auto found = families_.find(name);
     return found == families_.end() ? nullptr : found->second;
   }
+  Result<std::unique_ptr<StoreScan>> make_scan(std::string_view container, bool fills_cache,
+                                               std::size_t readahead_bytes) const;
   // Any failed change closes the store for further ones: what it did is in doubt.
   Result<void> check_change(const rocksdb::Status& status, std::string_view doing) {
     if (status.ok()) return {};
@@ -296,14 +304,26 @@ Result<std::optional<std::string>> RocksStore::get(std::string_view container,
 }
 
 Result<std::unique_ptr<StoreScan>> RocksStore::scan(std::string_view container, bool bulk) const {
+  // A bulk read would wash out what is small and hot.
+  return make_scan(container, /*fills_cache=*/!bulk, bulk ? kBulkReadaheadBytes : 0);
+}
+
+// Reading ahead by megabytes for one group would cost several times the group.
+Result<std::unique_ptr<StoreScan>> RocksStore::scan_few(std::string_view container) const {
+  return make_scan(container, /*fills_cache=*/false, 0);
+}
+
+Result<std::unique_ptr<StoreScan>> RocksStore::make_scan(std::string_view container,
+                                                         bool fills_cache,
+                                                         std::size_t readahead_bytes) const {
   FamilyPtr family = find(container);
   if (family == nullptr) {
     return Error{Errc::not_found, "no column family " + std::string(container)};
   }
   rocksdb::ReadOptions read;
   read.verify_checksums = true;
-  read.fill_cache = !bulk;  // a bulk read would wash out what is small and hot
-  read.readahead_size = bulk ? 2 << 20 : 0;
+  read.fill_cache = fills_cache;
+  read.readahead_size = readahead_bytes;
   std::unique_ptr<rocksdb::Iterator> iterator(database_->db->NewIterator(read, family->handle));
   return std::unique_ptr<StoreScan>(
       std::make_unique<RocksScan>(std::move(family), std::move(iterator)));

@@ -20,6 +20,7 @@ namespace standpipe::storage {
 inline constexpr std::string_view kMetaContainer = "meta";
 inline constexpr std::string_view kQuarantineContainer = "quarantine";
 inline constexpr std::string_view kFramesContainerPrefix = "frames/";
+inline constexpr std::string_view kSharedContainer = "frames/shared";  // of quiet streams
 
 // A set of changes that becomes durable together. A plain value.
 class StoreBatch {
@@ -81,6 +82,9 @@ class Store {
                                                  std::string_view key) const = 0;
   // `bulk`: reads ahead and keeps out of the block cache. not_found if there is no such container.
   virtual Result<std::unique_ptr<StoreScan>> scan(std::string_view container, bool bulk) const = 0;
+
+  // For a few entries at a known place: neither reads ahead nor fills the block cache.
+  virtual Result<std::unique_ptr<StoreScan>> scan_few(std::string_view container) const = 0;
 
   virtual std::vector<std::string> containers() const = 0;  // without "default"
   virtual bool has_container(std::string_view name) const = 0;

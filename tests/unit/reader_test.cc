@@ -177,6 +177,21 @@ TEST_F(ReaderTest, SeesWhatBecomesDurableWhileItWaits) {
   EXPECT_EQ(step_of(waiting, 5), "6") << "a run that was read before must not hide what came since";
 }
 
+TEST_F(ReaderTest, DecodesAheadOnlyWhereItGoesOn) {
+  options.run_bytes_target = 1;  // a run is a group
+  given_archive();
+  given_frames(1, 80);  // ten groups
+  Reader one = reader();
+  EXPECT_EQ(step_of(one, 40), "41");
+  EXPECT_EQ(archive().stats().run_cache_misses, 1U) << "a look is not a scan";
+  EXPECT_EQ(step_of(one, 48), "49");
+  EXPECT_EQ(archive().stats().run_cache_misses, 5U) << "49, and ahead 57, 65 and 73";
+  EXPECT_EQ(step_of(one, 56), "57");
+  EXPECT_EQ(step_of(one, 64), "65");
+  EXPECT_EQ(archive().stats().run_cache_misses, 5U);
+  EXPECT_EQ(archive().stats().run_cache_hits, 2U);
+}
+
 TEST_F(ReaderTest, FindGivesExactlyTheFrameOrNothing) {
   given_two_partitions_of_two_groups();
   Reader one = reader();

@@ -63,6 +63,38 @@ TEST(RunCache, ARunIsDecodedOnce) {
   EXPECT_GE(run_cost(), kWireBytes);
 }
 
+TEST(RunCache, TheFirstReadOfARunThatWasReadAheadDoesNotPromoteIt) {
+  const std::size_t cost = run_cost();
+  RunCache cache(4 * cost);
+  const auto read_ahead = [&cache](std::int64_t first) {
+    return cache.read_ahead(key_of(first), [first] { return run_of(key_of(first)); });
+  };
+  EXPECT_EQ(read_ahead(1)->run->first(), Seq{1});
+  EXPECT_EQ(read_ahead(1)->next, Seq{2}) << "kept: where it goes on is known";
+  EXPECT_EQ(cache.stats().misses, 1U);
+  EXPECT_FALSE(misses(cache, key_of(1)));
+  for (std::int64_t first = 2; first <= 6; ++first) EXPECT_TRUE(misses(cache, key_of(first)));
+  EXPECT_TRUE(misses(cache, key_of(1))) << "one read is not two: it was pushed out by others";
+}
+
+TEST(RunCache, TheSecondReadOfARunThatWasReadAheadPromotesIt) {
+  RunCache cache(4 * run_cost());
+  ASSERT_TRUE(cache.read_ahead(key_of(1), [] { return run_of(key_of(1)); }).has_value());
+  EXPECT_FALSE(misses(cache, key_of(1)));
+  EXPECT_FALSE(misses(cache, key_of(1)));
+  for (std::int64_t first = 2; first <= 9; ++first) EXPECT_TRUE(misses(cache, key_of(first)));
+  EXPECT_FALSE(misses(cache, key_of(1)));
+}
+
+TEST(RunCache, AFailureOfReadingAheadIsNobodysAndNotKept) {
+  RunCache cache(1 << 20);
+  const auto failed = cache.read_ahead(key_of(1), []() -> Result<DecodedRun> {
+    return Error{Errc::corrupt, "a flipped byte"};
+  });
+  EXPECT_FALSE(failed.has_value());
+  EXPECT_TRUE(misses(cache, key_of(1)));
+}
+
 TEST(RunCache, TheRunAndWhatFollowsItAreKept) {
   RunCache cache(1 << 20);
   const auto first = cache.get(key_of(5), [] { return run_of(key_of(5)); });
