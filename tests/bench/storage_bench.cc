@@ -6,8 +6,6 @@
 // disk. docs/performance.md says how to read the figures.
 
 #include <fmt/format.h>
-#include <rocksdb/env.h>
-#include <rocksdb/file_system.h>
 #include <unistd.h>
 #include <zstd.h>
 
@@ -25,6 +23,7 @@
 #include "storage/archive.h"
 #include "tests/support/bench_report.h"
 #include "tests/support/bulk_frames.h"
+#include "tests/support/unsynced_fs.h"
 
 namespace standpipe::test {
 namespace {
@@ -38,7 +37,6 @@ using storage::WireRunPtr;
 
 constexpr std::size_t kGroupFrames = 64;
 constexpr std::uint64_t kMegabyte = 1'000'000;
-constexpr std::uint64_t kFrameBytesMean = 5'459;  // of the corpus
 constexpr Seq kFirstSeq{31'527'015'472};
 
 struct Plan {
@@ -64,37 +62,6 @@ Plan make_plan(const std::filesystem::path& dir, double scale) {
   plan.seeks = static_cast<int>(scaled(1000, 100));
   return plan;
 }
-
-// -- The same file system, but nothing waits for the disk -----------------------------------------
-
-class UnsyncedFile final : public rocksdb::FSWritableFileOwnerWrapper {
- public:
-  using FSWritableFileOwnerWrapper::FSWritableFileOwnerWrapper;
-  rocksdb::IOStatus Sync(const rocksdb::IOOptions&, rocksdb::IODebugContext*) override {
-    return rocksdb::IOStatus::OK();
-  }
-  rocksdb::IOStatus Fsync(const rocksdb::IOOptions&, rocksdb::IODebugContext*) override {
-    return rocksdb::IOStatus::OK();
-  }
-  rocksdb::IOStatus RangeSync(std::uint64_t, std::uint64_t, const rocksdb::IOOptions&,
-                              rocksdb::IODebugContext*) override {
-    return rocksdb::IOStatus::OK();
-  }
-};
-
-class UnsyncedFileSystem final : public rocksdb::FileSystemWrapper {
- public:
-  using FileSystemWrapper::FileSystemWrapper;
-  const char* Name() const override { return "UnsyncedFileSystem"; }
-  rocksdb::IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,
-                                    std::unique_ptr<rocksdb::FSWritableFile>* result,
-                                    rocksdb::IODebugContext* debug) override {
-    std::unique_ptr<rocksdb::FSWritableFile> file;
-    rocksdb::IOStatus status = FileSystemWrapper::NewWritableFile(path, options, &file, debug);
-    if (status.ok()) *result = std::make_unique<UnsyncedFile>(std::move(file));
-    return status;
-  }
-};
 
 // -- Appending ------------------------------------------------------------------------------------
 
@@ -190,8 +157,7 @@ double compress_cpu_seconds(const Batch& batch) {
 Result<void> bench_append(const Plan& plan, std::vector<BenchRow>& rows) {
   BulkFrames frames({.seed = 7, .first = kFirstSeq});
   const Batch batch = make_batch(frames, plan.append_bytes);
-  const auto file_system = std::make_shared<UnsyncedFileSystem>(rocksdb::FileSystem::Default());
-  const std::unique_ptr<rocksdb::Env> unsynced_env = rocksdb::NewCompositeEnv(file_system);
+  const std::shared_ptr<rocksdb::Env> unsynced_env = make_unsynced_env();
   std::vector<double> synced, unsynced, cpu_us, cpu_ratio;
   const auto count = static_cast<double>(batch.ends.size());
   BenchProgress progress("append");
