@@ -162,6 +162,9 @@ TEST_F(CliReal, InspectShowsTheArchiveAndItsGaps) {
   EXPECT_EQ(epoch["gaps"][20]["reason"], "outage");
   EXPECT_EQ(epoch["gaps"][20]["before"], 31'527'015'322);
   EXPECT_EQ(shown["quarantine"]["entries"], 0);
+  // A clean stop leaves tables and no log.
+  EXPECT_EQ(shown["bytes"]["log"], 0);
+  EXPECT_LT(shown["bytes"]["stored_over_raw"].get<double>(), 0.75);
 
   const Outcome text = run({"inspect"});
   EXPECT_EQ(text.status, 0);
