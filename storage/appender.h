@@ -77,8 +77,9 @@ class Appender {
   std::size_t pending_bytes() const;
 
   // Makes everything offered so far durable: frames, gaps, quarantine, notes and the resume floor
-  // in one synced write. On any error nothing is published, the archive's writer is closed (see
-  // Archive::health) and what was pending is dropped: upstream still has it.
+  // in one synced write, and one more for each partition that ends on the way. On any error nothing
+  // more is published, the archive's writer is closed (see Archive::health) and what was pending is
+  // dropped: upstream still has it. What the failed write left is a prefix of it.
   Result<CommitReport> commit();
 
   bool was_reset() const;  // upstream_reset: waits for a new epoch

@@ -375,8 +375,10 @@ Result<void> Core::check_room() {
 
 void Core::fail(const Error& error) {
   const std::lock_guard lock(mutex);
+  // The first failure is the cause. What fails after it, on another thread, follows from it; but
+  // where room was missing, that may be the one that says so.
+  if (writer_failed && !(error.code == Errc::limit && health == Health::storage_failed)) return;
   writer_failed = true;
-  if (health != Health::ok && health != Health::disk_full) return;  // the first error is the cause
   health = error.code == Errc::limit     ? Health::disk_full
            : error.code == Errc::corrupt ? Health::corrupt
                                          : Health::storage_failed;
@@ -521,45 +523,60 @@ void Core::release() {
 }
 
 Result<void> Core::load_again() {
-  {
-    const std::lock_guard writing(write_mutex);
-    const std::unique_lock exclusive(store_mutex);
-    const std::lock_guard lock(mutex);
-    is_reopening = true;
-    store.reset();
-    cache.clear();
-    const Result<void> exchanged = exchange_store();
-    ++generation;
-    ++reopens;
-    if (!exchanged) {
-      health = exchanged.error().code == Errc::corrupt ? Health::corrupt : Health::storage_failed;
-      health_detail = exchanged.error().detail;
-      return exchanged;
-    }
-    writer_failed = false;
-  }
-  STANDPIPE_CHECK(recover_partitions(*this));
-  publish_all();
+  STANDPIPE_CHECK(exchange_store());
+  const Result<void> recovered = recover_partitions(*this);
+  if (recovered) publish_all();
   const std::lock_guard lock(mutex);
   is_reopening = false;
+  if (!recovered) return recovered;
   health = Health::ok;
   health_detail.clear();
   return {};
 }
 
-// The caller holds all locks.
 Result<void> Core::exchange_store() {
+  const std::lock_guard writing(write_mutex);
+  const std::unique_lock exclusive(store_mutex);
+  const std::lock_guard lock(mutex);
+  cache.clear();
+  ++generation;
+  ++reopens;
+  Result<void> loaded = load_store(Access::write);
+  if (loaded) {
+    writer_failed = false;
+    is_reopening = true;
+    return loaded;
+  }
+  // No room, still: health stays as it is, and this can be tried again.
+  if (loaded.error().code != Errc::limit) {
+    health = loaded.error().code == Errc::corrupt ? Health::corrupt : Health::storage_failed;
+  }
+  health_detail = loaded.error().detail;
+  // What cannot be opened for writing can perhaps be read: that needs no room.
+  if (const Result<void> readable = load_store(Access::read_only); !readable) {
+    store.reset();
+    health_detail += "; nor can it be read: " + readable.error().detail;
+  }
+  return loaded;
+}
+
+// The caller holds all locks.
+Result<void> Core::load_store(Access access) {
+  ArchiveOptions wanted = options;
+  wanted.access = access;
+  store.reset();
   std::map<StreamId, std::vector<std::shared_ptr<EpochChannel>>> channels;
   for (const auto& [id, stream] : streams) {
     for (const EpochState& epoch : stream.epochs) channels[id].push_back(epoch.channel);
   }
   STANDPIPE_CHECK(check_logs(dir / "db"));
-  STANDPIPE_TRY(store, Store::open(dir / "db", options));
+  STANDPIPE_TRY(store, Store::open(dir / "db", wanted));
   STANDPIPE_CHECK(load(/*may_begin=*/false));
   // Readers go on with the channels that they hold.
   for (auto& [id, stream] : streams) {
-    for (std::size_t i = 0; i < stream.epochs.size() && i < channels[id].size(); ++i) {
-      stream.epochs[i].channel = channels[id][i];
+    for (std::size_t i = 0; i < stream.epochs.size(); ++i) {
+      if (i < channels[id].size()) stream.epochs[i].channel = channels[id][i];
+      publish(stream.epochs[i]);
     }
   }
   return {};

@@ -127,7 +127,8 @@ class Core {
   Result<void> write_witness(bool is_clean);  // likewise
 
   // try_resume: exchanges the store and finishes what the failure interrupted. The caller holds no
-  // lock of ours; nothing can be written meanwhile.
+  // lock of ours; nothing can be written meanwhile. After a failure the archive can still be read,
+  // if that is possible at all; where only room was missing it may be tried again.
   Result<void> load_again();
   void stop_thread();
   void release();  // the end: closes the store and gives the directory up
@@ -169,6 +170,7 @@ class Core {
   Result<void> begin_archive(bool may_begin);
   void publish_all();
   Result<void> exchange_store();
+  Result<void> load_store(Access access);
   void run_thread(const std::stop_token& stop);
 
   std::optional<DirectoryLock> lock_;

@@ -37,12 +37,13 @@ Result<DirectoryLock> DirectoryLock::acquire(const std::filesystem::path& dir, A
     const Errc code = errno == ENOENT ? Errc::not_found : Errc::io;
     return Error{code, "cannot open " + path.string() + ": " + std::strerror(errno)};
   }
-  DirectoryLock lock(fd);
   if (::flock(fd, (writes ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) {
-      return Error{Errc::io, "cannot lock " + path.string() + ": " + std::strerror(errno)};
-    }
+    const int error = errno;
     const std::string holder = holder_of(fd);
+    ::close(fd);  // before there is a DirectoryLock: its end would wipe out the holder's name
+    if (error != EWOULDBLOCK) {
+      return Error{Errc::io, "cannot lock " + path.string() + ": " + std::strerror(error)};
+    }
     const bool is_written = !holder.empty();
     std::string detail = dir.string() + " is held ";
     detail += is_written ? "for writing by process " + holder : "by a process that reads it";
@@ -50,6 +51,7 @@ Result<DirectoryLock> DirectoryLock::acquire(const std::filesystem::path& dir, A
                      : "; it can be read once that process has ended, or through it";
     return Error{Errc::busy, detail};
   }
+  DirectoryLock lock(fd);
   if (writes) {
     const std::string pid = std::to_string(::getpid()) + "\n";
     if (::ftruncate(fd, 0) != 0 ||

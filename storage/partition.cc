@@ -144,14 +144,10 @@ class GroupCopy {
       times_.received_last_ms = group.times.received_last_ms;
       times_.clock_ms = group.times.clock_ms;
       target_->digest = chain_digest(target_->digest, frame.seq, wire);
-      if (target_->frames++ == 0) {
-        target_->first = frame.seq;
-        target_->clock_first_ms = group.times.clock_ms;
-      }
+      if (target_->frames++ == 0) target_->first = frame.seq;
       target_->last = frame.seq;
       target_->raw_bytes += wire.size();
     }
-    target_->clock_last_ms = group.times.clock_ms;
     return {};
   }
 
@@ -345,9 +341,10 @@ Result<void> drop_partition(Core& core, PartitionId id) {
     const std::unique_lock writing(core.write_mutex);
     HeadRow head;
     StoreBatch batch;
+    GapSet gaps;
     {
       const std::lock_guard lock(core.mutex);
-      EpochState* epoch = core.find_epoch(row.stream, row.epoch);
+      const EpochState* epoch = core.find_epoch(row.stream, row.epoch);
       const auto view = epoch->channel->view();
       if (view->partitions.empty() || view->partitions.front().id != id) {
         return Error{Errc::invalid, name_of(id) +
@@ -355,11 +352,12 @@ Result<void> drop_partition(Core& core, PartitionId id) {
                                         "would leave a hole in the window"};
       }
       head = epoch->head;
-      const GapChanges changes = epoch->gaps.add({head.window_floor,
-                                                  next(row.last),
-                                                  GapReason::retention,
-                                                  core.options.clock->now_ms(),
-                                                  {}});
+      gaps = epoch->gaps;  // a copy: if the write fails, nothing has been dropped
+      const GapChanges changes = gaps.add({head.window_floor,
+                                           next(row.last),
+                                           GapReason::retention,
+                                           core.options.clock->now_ms(),
+                                           {}});
       add_gap_changes(batch, row.stream, row.epoch, changes);
     }
     head.window_floor = row.last;
@@ -371,6 +369,7 @@ Result<void> drop_partition(Core& core, PartitionId id) {
     const std::lock_guard lock(core.mutex);
     EpochState* epoch = core.find_epoch(row.stream, row.epoch);
     epoch->head.window_floor = head.window_floor;
+    epoch->gaps = std::move(gaps);
     core.partitions[id] = row;
     core.publish(*epoch);
   }
@@ -406,6 +405,9 @@ Result<void> copy_partition(Core& core, const PartitionInfo& source, PartitionIn
     STANDPIPE_CHECK(copy.add(*group));
   }
   STANDPIPE_CHECK(copy.finish());
+  // Joined groups have the clock of the last in them: taken from them, the range would shrink.
+  target.clock_first_ms = source.clock_first_ms;
+  target.clock_last_ms = source.clock_last_ms;
   core.step("rewrite.copy");
   STANDPIPE_CHECK(flush_container(core, target.container));
   core.step("rewrite.flush");

@@ -5,6 +5,7 @@
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
 #include <rocksdb/file_checksum.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/slice.h>
 #include <rocksdb/statistics.h>
 #include <rocksdb/table.h>
@@ -55,6 +56,16 @@ class NoInfoLog final : public rocksdb::Logger {
   void Logv(const char* /*format*/, va_list /*arguments*/) override {}
 };
 
+// RocksDB would resume by itself once there is room, flush what it has, and go on: past a log whose
+// tail is in doubt, and perhaps while we re-open. Only a re-open can tell what a failed write did.
+class NoRecovery final : public rocksdb::EventListener {
+ public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
+                            bool* auto_recovery) override {
+    *auto_recovery = false;
+  }
+};
+
 rocksdb::DBOptions database_options(const ArchiveOptions& options) {
   rocksdb::DBOptions db;
   if (options.env != nullptr) db.env = options.env;
@@ -73,6 +84,7 @@ rocksdb::DBOptions database_options(const ArchiveOptions& options) {
   db.wal_compression = rocksdb::kNoCompression;  // doubles the CPU of ingest for 0.36 of a write
   db.enable_pipelined_write = false;             // at most one batch may be unsynced
   db.unordered_write = false;
+  db.listeners.push_back(std::make_shared<NoRecovery>());
   db.max_bgerror_resume_count = 0;  // a failed write is in doubt: only a re-open may go on
 
   // Quiet families must not pin the log for ever, nor may many families fill the memory.
