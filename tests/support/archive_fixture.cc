@@ -79,6 +79,11 @@ CommitReport ArchiveFixture::commit() {
   return std::move(report).value();
 }
 
+void ArchiveFixture::renew_appender() {
+  appender_.reset();
+  pending_.clear();
+}
+
 void ArchiveFixture::given_frames(std::int64_t first, std::int64_t last,
                                   std::int64_t frames_per_commit) {
   for (std::int64_t from = first; from <= last; from += frames_per_commit) {
@@ -99,16 +104,14 @@ void ArchiveFixture::drop_oldest() {
 }
 
 void ArchiveFixture::close() {
-  appender_.reset();
-  pending_.clear();
+  renew_appender();
   ASSERT_OK(archive().close());
   archive_.reset();
 }
 
 void ArchiveFixture::crash() {
-  appender_.reset();
+  renew_appender();
   archive_.reset();
-  pending_.clear();
 }
 
 void ArchiveFixture::reopen() { given_archive(); }

@@ -42,6 +42,8 @@ class ArchiveFixture : public ::testing::Test {
   Result<storage::Judgement> offer(ByteView frame);
   // Expects success; what was pending is then in `model`.
   storage::CommitReport commit();
+  // Lets the appender go, and what it had pending: after try_resume() another one is wanted.
+  void renew_appender();
   // Appends and commits [first, last] in commits of `frames_per_commit`.
   void given_frames(std::int64_t first, std::int64_t last, std::int64_t frames_per_commit = 8);
   // Drops the oldest sealed partition, and what was in it from the model.

@@ -84,13 +84,22 @@ void DiskModel::adopt(const fs::path& path) {
   } else {
     file.size = file.size_synced = fs::file_size(path);
   }
-  Name& name = directories_[path.parent_path()][path.filename().string()];
+  Name& name = names_in(path.parent_path())[path.filename().string()];
   name.synced = id;
   name.since.clear();
 }
 
+// A directory that was made past the layer is adopted when it is first heard of.
+DiskModel::Names& DiskModel::names_in(const fs::path& directory) {
+  const auto at = directories_.find(directory);
+  if (at != directories_.end()) return at->second;
+  names_in(directory.parent_path());
+  adopt(directory);
+  return directories_.at(directory);
+}
+
 DiskModel::Name& DiskModel::name_of(const fs::path& path) {
-  Names& names = directories_[path.parent_path()];
+  Names& names = names_in(path.parent_path());
   const auto [at, is_new] = names.try_emplace(path.filename().string());
   if (is_new && fs::exists(path)) adopt(path);
   return at->second;
@@ -132,7 +141,7 @@ void DiskModel::sync_failed(FileId id) {
 
 DiskModel::FileId DiskModel::created(const fs::path& path) {
   // name_of() would take the file for an old one: it is there already.
-  Name& name = directories_[path.parent_path()].try_emplace(path.filename().string()).first->second;
+  Name& name = names_in(path.parent_path()).try_emplace(path.filename().string()).first->second;
   const FileId id = next_file_++;
   files_[id].place = path;
   name.since.emplace_back(id);
@@ -195,17 +204,17 @@ void DiskModel::rename(const fs::path& from, const fs::path& to) {
   File& file = files_.at(*id);
   if (file.place == from) file.place = to;
   set_name(from, std::nullopt);
-  directories_[to.parent_path()][to.filename().string()].since.emplace_back(id);
+  names_in(to.parent_path())[to.filename().string()].since.emplace_back(id);
 }
 
 void DiskModel::link(const fs::path& from, const fs::path& to) {
   const std::optional<FileId> id = find(from);
   fs::create_hard_link(from, to);
-  directories_[to.parent_path()][to.filename().string()].since.emplace_back(id);
+  names_in(to.parent_path())[to.filename().string()].since.emplace_back(id);
 }
 
 void DiskModel::synced_directory(const fs::path& path) {
-  Names& names = directories_[path];
+  Names& names = names_in(path);
   std::set<FileId> let_go;
   for (auto& [text, name] : names) {
     if (name.since.empty()) continue;

@@ -92,6 +92,7 @@ class DiskModel {
 
   void adopt_tree();
   void adopt(const std::filesystem::path& path);
+  Names& names_in(const std::filesystem::path& directory);
   Name& name_of(const std::filesystem::path& path);
   void set_name(const std::filesystem::path& path, std::optional<FileId> file);
   void move_aside(const std::filesystem::path& path);

@@ -89,12 +89,18 @@ Bytes make_frame(std::int64_t seq) { return make_frame(FrameSpec{.seq = seq}); }
 
 Result<FrameMap> read_all(const storage::Archive& archive, storage::StreamId stream,
                           storage::EpochNumber epoch, Seq after) {
-  STANDPIPE_TRY(storage::Reader reader, archive.reader(stream, epoch));
   FrameMap out;
+  STANDPIPE_CHECK(read_into(out, archive, stream, epoch, after));
+  return out;
+}
+
+Result<void> read_into(FrameMap& out, const storage::Archive& archive, storage::StreamId stream,
+                       storage::EpochNumber epoch, Seq after) {
+  STANDPIPE_TRY(storage::Reader reader, archive.reader(stream, epoch));
   Seq position = after;
   for (;;) {
     STANDPIPE_TRY(const storage::ReadStep step, reader.read_after(position));
-    if (std::holds_alternative<storage::CaughtUp>(step)) return out;
+    if (std::holds_alternative<storage::CaughtUp>(step)) return {};
     if (const auto* passed = std::get_if<storage::WindowPassed>(&step)) {
       if (previous(passed->gap.before) <= position) {
         return Error{Errc::corrupt, "the window passed a position without moving it: seq " +

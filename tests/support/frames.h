@@ -39,6 +39,9 @@ using FrameMap = std::map<std::int64_t, std::string>;
 // What retention took is passed over.
 Result<FrameMap> read_all(const storage::Archive& archive, storage::StreamId stream,
                           storage::EpochNumber epoch, Seq after = kSeqNone);
+// The same, into `out`: what was read before an error is in it.
+Result<void> read_into(FrameMap& out, const storage::Archive& archive, storage::StreamId stream,
+                       storage::EpochNumber epoch, Seq after = kSeqNone);
 
 // Empty if the two are equal, else the first few differences in words: "seq 17 is missing".
 std::string differences(const FrameMap& expected, const FrameMap& actual);

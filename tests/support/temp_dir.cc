@@ -1,5 +1,7 @@
 #include "tests/support/temp_dir.h"
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <string>
 #include <system_error>
@@ -8,8 +10,11 @@
 
 namespace standpipe::test {
 
-TempDir::TempDir() {
-  std::string name = (std::filesystem::temp_directory_path() / "standpipe-XXXXXX").string();
+TempDir::TempDir(Where where) {
+  const bool in_memory = where == Where::memory && ::access("/dev/shm", W_OK) == 0;
+  const std::filesystem::path parent =
+      in_memory ? std::filesystem::path("/dev/shm") : std::filesystem::temp_directory_path();
+  std::string name = (parent / "standpipe-XXXXXX").string();
   STANDPIPE_ASSERT(::mkdtemp(name.data()) != nullptr, "no temporary directory could be made");
   path_ = name;
 }

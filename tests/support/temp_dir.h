@@ -1,14 +1,18 @@
 // A directory of a test's own, removed with everything in it when it goes out of scope.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 
 namespace standpipe::test {
 
-// Below $TMPDIR, with a name that no other process uses. Neither copyable nor movable.
+// Has a name that no other process uses. Neither copyable nor movable.
 class TempDir {
  public:
-  TempDir();
+  // disk: below $TMPDIR, or /tmp. memory: on a file system in memory where there is one (/dev/shm),
+  // for tests that sync often and do not depend on what a sync does.
+  enum class Where : std::uint8_t { disk, memory };
+  explicit TempDir(Where where = Where::disk);
   ~TempDir();
   TempDir(const TempDir&) = delete;
   TempDir& operator=(const TempDir&) = delete;

@@ -57,7 +57,7 @@ class FaultFsTest : public ::testing::Test {
     return out;
   }
 
-  TempDir parent;
+  TempDir parent{TempDir::Where::memory};
   struct Root {
     explicit Root(fs::path where) : path_(std::move(where)) { fs::create_directory(path_); }
     const fs::path& path() const { return path_; }
@@ -311,6 +311,18 @@ TEST_F(FaultFsTest, FilesThatBypassTheLayerStayAsTheyAre) {
   std::ofstream(at("lock")) << "holder";
   disk.materialize(0);
   EXPECT_EQ(content("lock"), "holder");
+}
+
+TEST_F(FaultFsTest, ADirectoryMadePastTheLayerIsDurableWithWhatIsSyncedInIt) {
+  fs::create_directories(dir.path() / "x" / "y");
+  given_synced("x/y/a", "1");
+  std::unique_ptr<rocksdb::Directory> directory;
+  ASSERT_TRUE(env().NewDirectory(at("x/y"), &directory).ok());
+  ASSERT_TRUE(directory->Fsync().ok());
+  const auto file = create("x/y/b");
+  disk.materialize(0);
+  EXPECT_EQ(content("x/y/a"), "1");
+  EXPECT_EQ(content("x/y/b"), "(absent)");
 }
 
 // RocksDB itself on it: a synced write survives the cut, an unsynced one need not.
