@@ -5,8 +5,10 @@
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
 #include <rocksdb/file_checksum.h>
+#include <rocksdb/file_system.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/slice.h>
+#include <rocksdb/sst_file_reader.h>
 #include <rocksdb/statistics.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
@@ -54,6 +56,30 @@ class NoInfoLog final : public rocksdb::Logger {
  public:
   using rocksdb::Logger::Logv;
   void Logv(const char* /*format*/, va_list /*arguments*/) override {}
+};
+
+// A new database, or a new incarnation of one, is a new manifest and a CURRENT that names it.
+// RocksDB makes both names durable together, after the rename; a power cut may then keep the second
+// alone.
+class SyncsBeforeCurrent final : public rocksdb::FileSystemWrapper {
+ public:
+  using FileSystemWrapper::FileSystemWrapper;
+  static const char* kClassName() { return "SyncsBeforeCurrent"; }
+  const char* Name() const override { return kClassName(); }
+
+  rocksdb::IOStatus RenameFile(const std::string& from, const std::string& to,
+                               const rocksdb::IOOptions& options,
+                               rocksdb::IODebugContext* debug) override {
+    const fs::path target(to);
+    if (target.filename() == "CURRENT") {
+      std::unique_ptr<rocksdb::FSDirectory> directory;
+      rocksdb::IOStatus status =
+          NewDirectory(target.parent_path().string(), options, &directory, debug);
+      if (status.ok()) status = directory->Fsync(options, debug);
+      if (!status.ok()) return status;
+    }
+    return FileSystemWrapper::RenameFile(from, to, options, debug);
+  }
 };
 
 // RocksDB would resume by itself once there is room, flush what it has, and go on: past a log whose
@@ -139,8 +165,24 @@ rocksdb::ColumnFamilyOptions family_options(const ArchiveOptions& options, std::
   return family;
 }
 
+// RocksDB blames the manifest for a table that it cannot open: names the tables that do not verify.
+std::string damaged_tables(const fs::path& dir, const rocksdb::Options& options) {
+  std::string names;
+  std::error_code failed;
+  for (fs::directory_iterator entry(dir, failed), end; !failed && entry != end;
+       entry.increment(failed)) {
+    if (entry->path().extension() != ".sst") continue;
+    rocksdb::SstFileReader table(options);
+    rocksdb::Status status = table.Open(entry->path().string());
+    if (status.ok()) status = table.VerifyChecksum();
+    if (!status.ok()) names += "; " + entry->path().string() + ": " + status.ToString();
+  }
+  return names;
+}
+
 // Owns the database; outlives every handle and iterator made from it.
 struct Database {
+  std::unique_ptr<rocksdb::Env> env;  // goes last
   std::unique_ptr<rocksdb::DB> db;
   std::shared_ptr<rocksdb::Statistics> statistics;
 };
@@ -235,6 +277,9 @@ class RocksStore final : public Store {
 
 Result<void> RocksStore::open() {
   rocksdb::DBOptions db_options = database_options(options_);
+  auto files = std::make_shared<SyncsBeforeCurrent>(db_options.env->GetFileSystem());
+  std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(files);
+  db_options.env = env.get();
   std::vector<std::string> names;
   const rocksdb::Status listed = rocksdb::DB::ListColumnFamilies(db_options, dir_.string(), &names);
   const bool is_new = !listed.ok() && (listed.IsPathNotFound() || listed.IsNotFound());
@@ -257,8 +302,16 @@ Result<void> RocksStore::open() {
       options_.access == Access::write
           ? rocksdb::DB::Open(db_options, dir_.string(), descriptors, &handles, &raw)
           : rocksdb::DB::OpenForReadOnly(db_options, dir_.string(), descriptors, &handles, &raw);
-  if (!opened.ok()) return to_error(opened, "opening " + dir_.string());
+  if (!opened.ok()) {
+    Error error = to_error(opened, "opening " + dir_.string());
+    if (error.code == Errc::corrupt) {
+      const rocksdb::Options any(db_options, family_options(options_, kMetaContainer, cache_));
+      error.detail += damaged_tables(dir_, any);
+    }
+    return error;
+  }
   database_ = std::make_shared<Database>();
+  database_->env = std::move(env);
   database_->db.reset(raw);
   database_->statistics = db_options.statistics;
   for (rocksdb::ColumnFamilyHandle* handle : handles) {
