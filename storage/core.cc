@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "schema/base/assert.h"
+#include "schema/base/log.h"
 #include "storage/log_check.h"
 
 namespace standpipe::storage {
@@ -86,6 +87,7 @@ Result<std::unique_ptr<Core>> Core::open(const fs::path& dir, ArchiveOptions opt
   }
   core->publish_all();
   if (writes) {
+    STANDPIPE_CHECK(core->note_witness_warning());
     STANDPIPE_CHECK(core->write_witness(/*is_clean=*/false));
     STANDPIPE_CHECK(sync_directory(dir));  // the lock and the witness may be new
     if (core->options.background) {
@@ -102,7 +104,7 @@ Result<std::unique_ptr<Core>> Core::open(const fs::path& dir, ArchiveOptions opt
 // opens for writing, since that already deletes what the manifest does not name.
 Result<void> Core::check_before_writing() {
   STANDPIPE_TRY(witness_, Witness::open(dir / "witness"));
-  STANDPIPE_CHECK(check_logs(dir / "db"));
+  STANDPIPE_CHECK(check_manifest(dir / "db"));
   if (!fs::exists(dir / "db" / "CURRENT")) {
     if (witness_->state()) {
       return corrupt("the database of " + dir.string() + " is gone, though " +
@@ -110,12 +112,18 @@ Result<void> Core::check_before_writing() {
     }
     return {};
   }
-  ArchiveOptions read_only = options;
-  read_only.access = Access::read_only;
-  STANDPIPE_TRY(store, Store::open(dir / "db", read_only));
+  STANDPIPE_CHECK(open_to_look());
   STANDPIPE_CHECK(load(/*may_begin=*/false));
   if (options.access == Access::write) store.reset();
   return {};
+}
+
+// Opens the store read-only, and tells damaged logs from torn ones.
+Result<void> Core::open_to_look() {
+  ArchiveOptions read_only = options;
+  read_only.access = Access::read_only;
+  STANDPIPE_TRY(store, Store::open(dir / "db", read_only));
+  return check_logs(dir / "db", store->first_live_log());
 }
 
 Result<void> Core::load(bool may_begin) {
@@ -478,6 +486,19 @@ void Core::add_note(StoreBatch& batch, Note note) {
   }
 }
 
+// A slot that a power cut tore, or damage: the other slot stands, and somebody should know.
+Result<void> Core::note_witness_warning() {
+  if (witness_->warning().empty()) return {};
+  log_warn("witness damaged: " + witness_->warning());
+  const std::lock_guard writing(write_mutex);
+  StoreBatch batch;
+  {
+    const std::lock_guard lock(mutex);
+    add_note(batch, {0, StreamId{}, options.clock->now_ms(), "damage", witness_->warning()});
+  }
+  return write(batch);
+}
+
 WitnessState Core::witness_state(bool is_clean) const {
   WitnessState state;
   state.archive = format.archive;
@@ -569,7 +590,9 @@ Result<void> Core::load_store(Access access) {
   for (const auto& [id, stream] : streams) {
     for (const EpochState& epoch : stream.epochs) channels[id].push_back(epoch.channel);
   }
-  STANDPIPE_CHECK(check_logs(dir / "db"));
+  STANDPIPE_CHECK(check_manifest(dir / "db"));
+  STANDPIPE_CHECK(open_to_look());
+  store.reset();
   STANDPIPE_TRY(store, Store::open(dir / "db", wanted));
   STANDPIPE_CHECK(load(/*may_begin=*/false));
   // Readers go on with the channels that they hold.

@@ -162,6 +162,8 @@ class Core {
   Core(std::filesystem::path directory, ArchiveOptions archive_options, DirectoryLock lock);
 
   Result<void> check_before_writing();
+  Result<void> open_to_look();
+  Result<void> note_witness_warning();
   Result<void> load(bool may_begin);
   Result<void> load_rows();
   Result<void> check_partitions();

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <fstream>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "schema/base/bytes.h"
@@ -254,7 +256,7 @@ class BatchChain {
 
 // The manifest has no sequence numbers of ours, and RocksDB reports damage in its middle by itself.
 // What it takes for the end is checked here.
-Result<void> check_manifest(const LogFile& file) {
+Result<void> check_records(const LogFile& file) {
   for (std::size_t position = 0;;) {
     const Record record = file.read(position);
     if (record.reading == Reading::end) return {};
@@ -263,7 +265,49 @@ Result<void> check_manifest(const LogFile& file) {
   }
 }
 
-Result<void> check_current(const fs::path& db_dir) {
+struct NumberedLog {
+  std::uint64_t number = 0;
+  fs::path path;
+};
+
+struct Listing {
+  std::vector<NumberedLog> logs;  // by number
+  bool has_tables = false;
+};
+
+Result<Listing> list(const fs::path& db_dir) {
+  Listing found;
+  std::error_code failed;
+  for (fs::directory_iterator entry(db_dir, failed), end; entry != end; entry.increment(failed)) {
+    if (failed) break;
+    const fs::path& path = entry->path();
+    found.has_tables |= path.extension() == ".sst";
+    if (path.extension() != ".log") continue;
+    NumberedLog log{0, path};
+    const std::string stem = path.stem().string();
+    const auto parsed = std::from_chars(stem.data(), stem.data() + stem.size(), log.number);
+    if (parsed.ec == std::errc() && parsed.ptr == stem.data() + stem.size()) {
+      found.logs.push_back(std::move(log));
+    }
+  }
+  if (failed && failed != std::errc::no_such_file_or_directory) {
+    return Error{Errc::io, "cannot list " + db_dir.string() + ": " + failed.message()};
+  }
+  std::sort(found.logs.begin(), found.logs.end(),
+            [](const NumberedLog& a, const NumberedLog& b) { return a.number < b.number; });
+  return found;
+}
+
+}  // namespace
+
+Result<void> check_manifest(const fs::path& db_dir) {
+  STANDPIPE_TRY(const Listing listing, list(db_dir));
+  std::error_code ignored;
+  if (!fs::exists(db_dir / "CURRENT", ignored)) {
+    if (!listing.has_tables && listing.logs.empty()) return {};
+    return Error{Errc::corrupt,
+                 (db_dir / "CURRENT").string() + " is missing, though tables or logs are there"};
+  }
   STANDPIPE_TRY(const LogFile current, read_file(db_dir / "CURRENT"));
   std::string name(as_text(current.bytes()));
   const bool is_well_formed =
@@ -277,39 +321,15 @@ Result<void> check_current(const fs::path& db_dir) {
                  current.path().string() + " names " + name + ", which is not there"};
   }
   STANDPIPE_TRY(const LogFile manifest, read_file(db_dir / name));
-  return check_manifest(manifest);
+  return check_records(manifest);
 }
 
-}  // namespace
-
-Result<void> check_logs(const fs::path& db_dir) {
-  std::error_code failed;
-  std::vector<fs::path> logs;
-  bool has_tables = false;
-  for (fs::directory_iterator entry(db_dir, failed), end; entry != end; entry.increment(failed)) {
-    if (failed) break;
-    const fs::path& path = entry->path();
-    if (path.extension() == ".log") logs.push_back(path);
-    has_tables |= path.extension() == ".sst";
-  }
-  if (failed == std::errc::no_such_file_or_directory) return {};
-  if (failed) return Error{Errc::io, "cannot list " + db_dir.string() + ": " + failed.message()};
-
-  if (fs::exists(db_dir / "CURRENT", failed)) {
-    STANDPIPE_CHECK(check_current(db_dir));
-  } else if (has_tables || !logs.empty()) {
-    return Error{Errc::corrupt,
-                 (db_dir / "CURRENT").string() + " is missing, though tables or logs are there"};
-  }
-  // Names are zero-padded numbers; beyond six digits only their length orders them.
-  std::sort(logs.begin(), logs.end(), [](const fs::path& a, const fs::path& b) {
-    const std::string left = a.filename().string();
-    const std::string right = b.filename().string();
-    return left.size() != right.size() ? left.size() < right.size() : left < right;
-  });
+Result<void> check_logs(const fs::path& db_dir, std::uint64_t first_live) {
+  STANDPIPE_TRY(const Listing listing, list(db_dir));
   BatchChain chain;
-  for (const fs::path& path : logs) {
-    STANDPIPE_TRY(const LogFile file, read_file(path));
+  for (const NumberedLog& log : listing.logs) {
+    if (log.number < first_live) continue;
+    STANDPIPE_TRY(const LogFile file, read_file(log.path));
     STANDPIPE_CHECK(chain.add(file));
   }
   return {};

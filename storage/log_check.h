@@ -15,15 +15,20 @@
 // write it with recycling and log compression off (storage/store.cc sees to that).
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 
 #include "schema/base/result.h"
 
 namespace standpipe::storage {
 
-// Checks every *.log in `db_dir`, the manifest that CURRENT names, and that CURRENT is there if
-// anything else is. Reads only. A directory without a database is in order.
+// Checks that CURRENT is there if anything else is, and the manifest that it names. Reads only.
+// A directory without a database is in order.
 // corrupt: names file, byte offset and reason. io: a file could not be read.
-Result<void> check_logs(const std::filesystem::path& db_dir);
+Result<void> check_manifest(const std::filesystem::path& db_dir);
+
+// Checks every *.log from number `first_live` on (Store::first_live_log); older ones are leftovers
+// that RocksDB had not yet deleted, with holes between them. Reads only. Errors likewise.
+Result<void> check_logs(const std::filesystem::path& db_dir, std::uint64_t first_live);
 
 }  // namespace standpipe::storage

@@ -243,6 +243,7 @@ class RocksStore final : public Store {
   Result<void> flush_all() override;
   Result<void> drop_range(std::string_view container, std::string_view from,
                           std::string_view to) override;
+  std::uint64_t first_live_log() const override;
   Result<void> verify_files() const override;
   StoreStats stats() const override;
 
@@ -461,6 +462,14 @@ Result<void> RocksStore::drop_range(std::string_view container, std::string_view
   StoreBatch rest;
   rest.remove_range(container, std::string(from), std::string(to));
   return write(rest);
+}
+
+std::uint64_t RocksStore::first_live_log() const {
+  std::uint64_t number = 0;
+  const bool is_known =
+      database_->db->GetIntProperty(rocksdb::DB::Properties::kMinLogNumberToKeep, &number);
+  STANDPIPE_ASSERT(is_known, "RocksDB has this property since 5.0");
+  return number;
 }
 
 Result<void> RocksStore::verify_files() const {

@@ -95,6 +95,9 @@ class Store {
   // Removes whole tables inside [from, to), then what is left by a range tombstone.
   virtual Result<void> drop_range(std::string_view container, std::string_view from,
                                   std::string_view to) = 0;
+  // Number of the oldest log that recovery reads. Older ones may still lie about: they are deleted
+  // late, and in no order.
+  virtual std::uint64_t first_live_log() const = 0;
   // Every table against the checksum recorded when it was written.
   virtual Result<void> verify_files() const = 0;
   virtual StoreStats stats() const = 0;
