@@ -205,7 +205,14 @@ void Appender::Impl::add_gaps(Step& step, const std::vector<Gap>& gaps) {
 void Appender::Impl::add_aside(Step& step) {
   const std::lock_guard lock(core_->mutex);
   for (QuarantineEntry& entry : aside_) core_->quarantine.add(step.batch, std::move(entry));
-  for (Note& note : notes_) core_->add_note(step.batch, std::move(note));
+  for (Note& note : notes_) {
+    // A reset outlives the process: an upstream that has caught up with our seqs is another one
+    // still.
+    if (note.kind == kResetNote) {
+      step.batch.put(kMetaContainer, reset_key(stream_, epoch_), encode_note_row(note));
+    }
+    core_->add_note(step.batch, std::move(note));
+  }
 }
 
 Result<void> Appender::Impl::finish_step(Step& step, CommitReport& report) {
@@ -219,6 +226,7 @@ Result<void> Appender::Impl::finish_step(Step& step, CommitReport& report) {
   const std::lock_guard lock(core_->mutex);
   EpochState* epoch = core_->find_epoch(stream_, epoch_);
   epoch->head = step.head;
+  epoch->was_reset = was_reset_;
   if (step.sealed) core_->partitions[step.sealed->id] = *step.sealed;
   if (step.opened) core_->partitions[step.opened->id] = *step.opened;
   if (step.head.open_partition != PartitionId{}) {

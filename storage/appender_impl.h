@@ -14,6 +14,8 @@
 
 namespace standpipe::storage {
 
+inline constexpr std::string_view kResetNote = "reset";
+
 // A group in the making: its run is what will be published, its gaps lie before or inside it.
 struct PendingGroup {
   std::shared_ptr<WireRun> run = std::make_shared<WireRun>();

@@ -31,6 +31,7 @@ Result<std::unique_ptr<Appender::Impl>> Appender::Impl::make(Core& core, StreamI
     const EpochState& epoch = state->epochs.back();
     impl->epoch_ = epoch.row.number;
     impl->channel_ = epoch.channel;
+    impl->was_reset_ = epoch.was_reset;
     impl->kind_ = state->row.spec.kind;
     impl->density_ = state->row.spec.density;
     impl->shares_container_ = state->row.shares_container;
@@ -187,7 +188,7 @@ Result<Judgement> Appender::Impl::keep_conflict(Unarchivable reason, const Frame
 void Appender::Impl::reset(std::string_view why, std::int64_t when_ms) {
   if (was_reset_) return;
   was_reset_ = true;
-  add_note("reset", std::string(why), when_ms);
+  add_note(kResetNote, std::string(why), when_ms);
 }
 
 Result<std::optional<std::uint64_t>> Appender::Impl::stored_hash(Seq seq) {
@@ -350,7 +351,7 @@ void Appender::Impl::accept(const FrameScan& scan, ByteView frame, std::int64_t 
 
 void Appender::Impl::add_note(std::string_view kind, std::string text, std::int64_t when_ms) {
   // An upstream that talks without end must not fill the log; what we say ourselves always fits.
-  if (kind != "reset" && !core_->quarantine_admits(text.size(), when_ms)) {
+  if (kind != kResetNote && !core_->quarantine_admits(text.size(), when_ms)) {
     ++stats_.quarantine_dropped;
     return;
   }

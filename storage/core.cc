@@ -179,6 +179,7 @@ Result<void> Core::load_rows() {
   std::vector<EpochRow> epochs;
   std::vector<std::pair<std::string, HeadRow>> heads;
   std::vector<std::pair<std::string, Gap>> gaps;
+  std::vector<std::string> resets;
   for (scan->seek({}); scan->valid(); scan->next()) {
     const std::string_view key = scan->key();
     const std::string_view value = scan->value();
@@ -219,6 +220,9 @@ Result<void> Core::load_rows() {
         next_note = note.number + 1;
         break;
       }
+      case 'U':
+        resets.emplace_back(key);
+        break;
       default:
         break;  // the format row, and what later versions of this format keep beside it
     }
@@ -240,6 +244,8 @@ Result<void> Core::load_rows() {
         return corrupt("stream " + stream.row.spec.name + " has an epoch without a head");
       }
       epoch.head = head->second;
+      epoch.was_reset =
+          std::find(resets.begin(), resets.end(), reset_key(id, epoch.row.number)) != resets.end();
       const std::string prefix = gap_key(id, epoch.row.number, kSeqNone).substr(0, 9);
       std::vector<Gap> own;
       for (const auto& [key, gap] : gaps) {
@@ -451,6 +457,7 @@ EpochInfo Core::describe(const EpochState& epoch) const {
   if (epoch.head.has_origin) info.origin = epoch.head.origin;
   info.floor = epoch.head.floor;
   info.newest = epoch.head.newest;
+  info.was_reset = epoch.was_reset;
   info.window_floor = epoch.head.window_floor;
   info.clock_ms = epoch.head.clock_ms;
   for (const auto& [id, partition] : partitions) {

@@ -72,6 +72,7 @@ struct EpochState {
   EpochRow row;
   HeadRow head;
   GapSet gaps;
+  bool was_reset = false;  // upstream began anew: nothing is taken until the next epoch
   std::shared_ptr<EpochChannel> channel = std::make_shared<EpochChannel>();
 };
 

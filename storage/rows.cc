@@ -130,6 +130,13 @@ std::string head_key(StreamId stream, EpochNumber epoch) {
   return key;
 }
 
+std::string reset_key(StreamId stream, EpochNumber epoch) {
+  std::string key = key_of('U');
+  append_be32(key, to_int(stream));
+  append_be32(key, to_int(epoch));
+  return key;
+}
+
 std::string partition_key(PartitionId id) {
   std::string key = key_of('P');
   append_be64(key, to_int(id));

@@ -26,6 +26,7 @@ std::string head_key(StreamId stream, EpochNumber epoch);            // 'H' u32 
 std::string partition_key(PartitionId id);                           // 'P' u64
 std::string gap_key(StreamId stream, EpochNumber epoch, Seq after);  // 'G' u32 u32 u64
 std::string note_key(std::uint64_t number);                          // 'N' u64
+std::string reset_key(StreamId stream, EpochNumber epoch);           // 'U' u32 u32, a note row
 std::string quarantine_key(std::uint64_t number);                    // u64, in its own family
 std::string group_key(PartitionId id, Seq first);  // u64 u64, in every frames family
 // Where the self-description of a partition stands, in its frames family: group key with seq 0.

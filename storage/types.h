@@ -50,6 +50,7 @@ struct EpochInfo {
   std::optional<Seq> origin;    // where the archive began: the seq before the first one wanted
   Seq floor = kSeqNone;         // resume upstream after this
   Seq newest = kSeqNone;        // newest frame ever stored; kSeqNone if none
+  bool was_reset = false;       // upstream began anew: nothing is taken until the next epoch
   Seq window_floor = kSeqNone;  // cursors below this are outdated: origin, or what retention took
   std::int64_t clock_ms = 0;    // clock of the newest group
   std::uint64_t frames = 0;     // still stored

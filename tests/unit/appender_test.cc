@@ -136,6 +136,26 @@ TEST_F(AppenderTest, ASessionCountsItsConflictsFromZero) {
   EXPECT_FALSE(appender().was_reset());
 }
 
+TEST_F(AppenderTest, AResetOutlivesTheProcessAndEndsWithTheEpoch) {
+  given_archive();
+  given_frames(1, 10);
+  appender().note_future_cursor();
+  commit();
+  crash();
+  reopen();
+  EXPECT_TRUE(archive().find_stream("repos")->epochs.back().was_reset);
+  EXPECT_TRUE(appender().was_reset());
+  const auto refused = offer(make_frame(11));
+  ASSERT_OK(refused);
+  EXPECT_EQ(*refused, storage::Judgement::refused);
+  ASSERT_OK(archive().begin_epoch(stream(), "upstream began anew"));
+  reopen();
+  EXPECT_FALSE(archive().find_stream("repos")->epochs.back().was_reset);
+  const auto accepted = offer(make_frame(11));
+  ASSERT_OK(accepted);
+  EXPECT_EQ(*accepted, storage::Judgement::accepted);
+}
+
 TEST_F(AppenderTest, LateFramesCountTowardsAReset) {
   given_archive();
   append(10);
