@@ -18,7 +18,7 @@ usage() {
 usage: ./go VERB
 
   run FILE                  import a frame file into ./data (or $STANDPIPE_DATA) and inspect it
-  build [PRESET]            configure and build: dev (default), release, asan, tsan, fuzz
+  build [PRESET [TARGET..]] configure and build: dev (default), release, asan, tsan, fuzz
   test [PRESET] [CTEST...]  build and run the tests; what follows goes to ctest (-R NAME, -LE slow)
   bench [NAME]              build preset release and run the benchmarks, or one of them
   fuzz [TARGET] [SECONDS]   run one fuzz target, or each of them, for SECONDS (default 60)
@@ -217,7 +217,7 @@ verb_build() {
   else
     need_for_build "$preset"
   fi
-  build "$preset"
+  build "$preset" "${@:2}"
 }
 
 verb_test() {
@@ -252,7 +252,7 @@ verb_run() {
 verb_bench() {
   local bench status=0 found=0
   need_for_build release "${bench_packages[@]}"
-  build release
+  build release benchmarks
   for bench in tests/bench/*_bench.cc; do
     bench="$(basename "$bench" .cc)"
     if [ "$#" -gt 0 ] && [ "${1%_bench}_bench" != "$bench" ]; then continue; fi
