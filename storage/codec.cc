@@ -37,8 +37,10 @@ class FramesDecoder final : public PartitionDecoder {
 
   Result<DecodedRun> run_at(Seq first) override {
     if (!is_on_group_ || source_->first() != first) {
-      STANDPIPE_TRY(const bool found, seek(first));
-      if (!found || source_->first() != first) {
+      before_.reset();
+      is_on_group_ = false;
+      STANDPIPE_TRY(is_on_group_, source_->seek_exactly(first));
+      if (!is_on_group_) {
         return Error{Errc::not_found, "partition " + std::to_string(to_int(options_.partition)) +
                                           ": no group begins at seq " +
                                           std::to_string(to_int(first))};

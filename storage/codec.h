@@ -26,6 +26,9 @@ class GroupSource {
   // To the last group whose first seq is at or below `seq`; to the first group if there is none.
   // False if the partition holds no group.
   virtual Result<bool> seek(Seq seq) = 0;
+  // To the group that begins at `first`; false if none does. Cheaper than seek(): the group before
+  // is not looked at.
+  virtual Result<bool> seek_exactly(Seq first) = 0;
   virtual Result<bool> next() = 0;  // false at the end; only while on a group
   // Of the group it stands on, until the next move.
   virtual Seq first() const = 0;

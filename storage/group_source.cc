@@ -21,6 +21,12 @@ class ScanGroupSource final : public GroupSource {
     return look();
   }
 
+  Result<bool> seek_exactly(Seq first) override {
+    scan_->seek(group_key(id_, first));
+    STANDPIPE_TRY(const bool is_on_group, look());
+    return is_on_group && first_ == first;
+  }
+
   Result<bool> next() override {
     scan_->next();
     return look();

@@ -142,9 +142,13 @@ rocksdb::ColumnFamilyOptions family_options(const ArchiveOptions& options, std::
   rocksdb::ColumnFamilyOptions family;
   family.compaction_style = rocksdb::kCompactionStyleLevel;
   family.level_compaction_dynamic_level_bytes = true;
-  // A look-up has to look into every file of level 0, so one is moved down as soon as it is there:
-  // keys only rise, so nothing is rewritten. Partitions that share a family interleave; they wait.
-  if (holds_frames && name != kSharedContainer) family.level0_file_num_compaction_trigger = 1;
+  // A look-up has to look into every file of level 0 and one of each other level. So there is one
+  // other level, and a table is moved there as soon as it is flushed: keys only rise, so nothing is
+  // rewritten. Partitions that share a family interleave; they wait for company.
+  if (holds_frames && name != kSharedContainer) {
+    family.level0_file_num_compaction_trigger = 1;
+    family.num_levels = 2;
+  }
   family.target_file_size_base = 256 << 20;
   family.write_buffer_size = holds_frames ? options.write_buffer_bytes : 4 << 20;
   family.max_write_buffer_number = 3;

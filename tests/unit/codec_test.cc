@@ -144,6 +144,10 @@ class CountingSource final : public GroupSource {
     ++*seeks_;
     return source_->seek(seq);
   }
+  Result<bool> seek_exactly(Seq first) override {
+    ++*seeks_;
+    return source_->seek_exactly(first);
+  }
   Result<bool> next() override { return source_->next(); }
   Seq first() const override { return source_->first(); }
   std::string_view value() const override { return source_->value(); }
