@@ -132,6 +132,7 @@ Result<void> check_epoch(const storage::EpochInfo& epoch, const EpochModel& mode
   STANDPIPE_CHECK(check_equal("window floor", to_int(epoch.window_floor), model.window_floor()));
   STANDPIPE_CHECK(
       check_equal("the number of frames", epoch.frames, std::uint64_t{model.frames().size()}));
+  STANDPIPE_CHECK(check_equal("whether upstream was reset", epoch.was_reset, model.is_reset()));
   return check_equal("origin", epoch.origin ? to_int(*epoch.origin) : -1,
                      model.origin().value_or(-1));
 }

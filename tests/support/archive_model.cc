@@ -69,7 +69,7 @@ std::vector<std::string> GapModel::to_texts() const {
 // -- Judging --------------------------------------------------------------------------------------
 
 Judgement EpochModel::offer(const ModelFrame& frame) {
-  if (is_reset_) return Judgement::refused;
+  if (pending_.is_reset) return Judgement::refused;
   if (!frame.is_archivable) {
     quarantine(frame);
     return Judgement::quarantined;
@@ -153,7 +153,7 @@ Judgement EpochModel::judge_old(const ModelFrame& frame) {
   const bool is_conflict = held || is_below_window;
   // A labeler may sign its past anew.
   if (kind_ == StreamKind::labels && is_conflict) return Judgement::conflict;
-  if (++conflicts_in_a_row_ >= kConflictsOfAReset || is_newer) is_reset_ = true;
+  if (++conflicts_in_a_row_ >= kConflictsOfAReset || is_newer) pending_.is_reset = true;
   return is_conflict ? Judgement::conflict : Judgement::late;
 }
 
@@ -228,7 +228,6 @@ void EpochModel::crash() {
   // What the clock looks at is read back from what is still stored.
   std::erase_if(durable_.newest_times,
                 [this](const Timed& frame) { return !durable_.frames.contains(frame.seq); });
-  is_reset_ = false;
   is_session_new_ = true;
   conflicts_in_a_row_ = 0;
 }

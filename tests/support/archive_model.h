@@ -50,7 +50,7 @@ class EpochModel {
 
   storage::Judgement offer(const ModelFrame& frame);
   void begin_session();
-  void note_future_cursor() { is_reset_ = true; }
+  void note_future_cursor() { pending_.is_reset = true; }
   void begin_after(std::int64_t origin);
   // `groups`: how many frames each group that was written has.
   void commit(const std::vector<std::size_t>& groups);
@@ -60,7 +60,7 @@ class EpochModel {
   // Retention took the oldest partition, which ended with `last`.
   void drop_up_to(std::int64_t last);
 
-  bool is_reset() const { return is_reset_; }
+  bool is_reset() const { return pending_.is_reset; }
   const std::map<std::int64_t, std::string>& frames() const { return durable_.frames; }
   std::vector<std::string> gaps() const { return durable_.gaps.to_texts(); }
   std::int64_t floor() const { return durable_.floor; }
@@ -87,6 +87,7 @@ class EpochModel {
     std::int64_t newest = 0;
     std::int64_t window_floor = 0;
     std::uint64_t steps = 0, steps_skipping = 0;
+    bool is_reset = false;  // until a new epoch begins
   };
   struct Timed {
     std::int64_t seq;
@@ -119,8 +120,7 @@ class EpochModel {
   std::map<std::int64_t, ModelFrame> pending_frames_;
   std::vector<PendingGap> pending_gaps_;
   std::set<std::int64_t> ahead_;  // quarantined, further ahead than what follows the floor
-  bool is_reset_ = false;
-  bool is_session_new_ = true;  // no frame was accepted since it began
+  bool is_session_new_ = true;    // no frame was accepted since it began
   int conflicts_in_a_row_ = 0;
 };
 
