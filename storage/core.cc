@@ -104,6 +104,7 @@ Result<std::unique_ptr<Core>> Core::open(const fs::path& dir, ArchiveOptions opt
 // opens for writing, since that already deletes what the manifest does not name.
 Result<void> Core::check_before_writing() {
   STANDPIPE_TRY(witness_, Witness::open(dir / "witness"));
+  if (options.access == Access::write) STANDPIPE_CHECK(cut_torn_manifest(dir / "db"));
   STANDPIPE_CHECK(check_manifest(dir / "db"));
   if (!fs::exists(dir / "db" / "CURRENT")) {
     if (witness_->state()) {
@@ -597,6 +598,7 @@ Result<void> Core::load_store(Access access) {
   for (const auto& [id, stream] : streams) {
     for (const EpochState& epoch : stream.epochs) channels[id].push_back(epoch.channel);
   }
+  if (options.access == Access::write) STANDPIPE_CHECK(cut_torn_manifest(dir / "db"));
   STANDPIPE_CHECK(check_manifest(dir / "db"));
   STANDPIPE_CHECK(open_to_look());
   store.reset();

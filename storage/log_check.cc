@@ -1,5 +1,8 @@
 #include "storage/log_check.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -254,15 +257,56 @@ class BatchChain {
   std::size_t header_bytes_ = 0;
 };
 
+// Whether a record of the manifest was lost with a sector that a power cut did not keep: from the
+// record, or the beginning of the sector, to the end of the sector there is nothing but zeroes.
+// A manifest write may be several records, so readable ones may follow; all of it is unsynced, and
+// RocksDB does nothing before it is.
+bool is_torn_edit(const LogFile& file, const Record& bad) {
+  static constexpr std::size_t kZeroesMin = 16;  // fewer may be a record's own
+  const std::size_t size = file.bytes().size();
+  if (bad.reading == Reading::cut || size - bad.offset > kBlockBytes) return false;
+  if (bad.reading != Reading::hole && file.has_other_length(bad)) return false;
+  const std::size_t end = std::min(bad.offset + kHeaderBytes + bad.length, size);
+  for (std::size_t at = bad.offset; at < end;) {
+    const std::size_t next = std::min(size, at - at % kSectorBytes + kSectorBytes);
+    const bool is_long = next - at >= kZeroesMin || bad.reading == Reading::hole;
+    if (is_long && all_zero(file.bytes().subspan(at, next - at))) return true;
+    at = next;
+  }
+  return false;
+}
+
 // The manifest has no sequence numbers of ours, and RocksDB reports damage in its middle by itself.
 // What it takes for the end is checked here.
 Result<void> check_records(const LogFile& file) {
   for (std::size_t position = 0;;) {
     const Record record = file.read(position);
     if (record.reading == Reading::end) return {};
-    if (record.reading != Reading::ok) return judge_tail(file, record);
+    if (record.reading != Reading::ok) {
+      return is_torn_edit(file, record) ? Result<void>() : judge_tail(file, record);
+    }
     position = record.offset + kHeaderBytes + record.length;
   }
+}
+
+// The manifest that CURRENT names; nullopt if there is no CURRENT.
+Result<std::optional<LogFile>> read_manifest(const fs::path& db_dir) {
+  std::error_code ignored;
+  if (!fs::exists(db_dir / "CURRENT", ignored)) return std::optional<LogFile>();
+  STANDPIPE_TRY(const LogFile current, read_file(db_dir / "CURRENT"));
+  std::string name(as_text(current.bytes()));
+  const bool is_well_formed =
+      name.starts_with("MANIFEST-") && name.ends_with('\n') && name.find('/') == std::string::npos;
+  if (!is_well_formed) {
+    return Error{Errc::corrupt, current.path().string() + " does not name a manifest"};
+  }
+  name.pop_back();
+  if (!fs::exists(db_dir / name)) {
+    return Error{Errc::corrupt,
+                 current.path().string() + " names " + name + ", which is not there"};
+  }
+  STANDPIPE_TRY(LogFile manifest, read_file(db_dir / name));
+  return std::optional<LogFile>(std::move(manifest));
 }
 
 struct NumberedLog {
@@ -301,27 +345,30 @@ Result<Listing> list(const fs::path& db_dir) {
 }  // namespace
 
 Result<void> check_manifest(const fs::path& db_dir) {
+  STANDPIPE_TRY(const std::optional<LogFile> manifest, read_manifest(db_dir));
+  if (manifest) return check_records(*manifest);
   STANDPIPE_TRY(const Listing listing, list(db_dir));
-  std::error_code ignored;
-  if (!fs::exists(db_dir / "CURRENT", ignored)) {
-    if (!listing.has_tables && listing.logs.empty()) return {};
-    return Error{Errc::corrupt,
-                 (db_dir / "CURRENT").string() + " is missing, though tables or logs are there"};
+  if (!listing.has_tables && listing.logs.empty()) return {};
+  return Error{Errc::corrupt,
+               (db_dir / "CURRENT").string() + " is missing, though tables or logs are there"};
+}
+
+Result<void> cut_torn_manifest(const fs::path& db_dir) {
+  STANDPIPE_TRY(const std::optional<LogFile> manifest, read_manifest(db_dir));
+  if (!manifest) return {};
+  Record record = manifest->read(0);
+  while (record.reading == Reading::ok) {
+    record = manifest->read(record.offset + kHeaderBytes + record.length);
   }
-  STANDPIPE_TRY(const LogFile current, read_file(db_dir / "CURRENT"));
-  std::string name(as_text(current.bytes()));
-  const bool is_well_formed =
-      name.starts_with("MANIFEST-") && name.ends_with('\n') && name.find('/') == std::string::npos;
-  if (!is_well_formed) {
-    return Error{Errc::corrupt, current.path().string() + " does not name a manifest"};
-  }
-  name.pop_back();
-  if (!fs::exists(db_dir / name)) {
-    return Error{Errc::corrupt,
-                 current.path().string() + " names " + name + ", which is not there"};
-  }
-  STANDPIPE_TRY(const LogFile manifest, read_file(db_dir / name));
-  return check_records(manifest);
+  if (record.reading == Reading::end || !is_torn_edit(*manifest, record)) return {};
+  const int fd = ::open(manifest->path().c_str(), O_WRONLY | O_CLOEXEC);
+  const bool is_cut =
+      fd >= 0 && ::ftruncate(fd, static_cast<off_t>(record.offset)) == 0 && ::fsync(fd) == 0;
+  const int error = errno;
+  if (fd >= 0) ::close(fd);
+  if (is_cut) return {};
+  return Error{Errc::io, "cannot cut the torn end off " + manifest->path().string() + ": " +
+                             std::strerror(error)};
 }
 
 Result<void> check_logs(const fs::path& db_dir, std::uint64_t first_live) {

@@ -27,6 +27,10 @@ namespace standpipe::storage {
 // corrupt: names file, byte offset and reason. io: a file could not be read.
 Result<void> check_manifest(const std::filesystem::path& db_dir);
 
+// RocksDB forgives a manifest that ends early, but not one whose unsynced end has lost a sector:
+// cuts such an end off, durably. For whoever is about to write; anything else is left as it is.
+Result<void> cut_torn_manifest(const std::filesystem::path& db_dir);
+
 // Checks every *.log from number `first_live` on (Store::first_live_log); older ones are leftovers
 // that RocksDB had not yet deleted, with holes between them. Reads only. Errors likewise.
 Result<void> check_logs(const std::filesystem::path& db_dir, std::uint64_t first_live);
