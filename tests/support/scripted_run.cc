@@ -118,15 +118,19 @@ Result<void> ScriptedRun::run() {
   return close();
 }
 
-Result<void> ScriptedRun::open() {
+Result<void> ScriptedRun::open(storage::Access access) {
   crash();
+  options_.access = access;
   STANDPIPE_TRY(archive_, Archive::open(dir_, options_));
   storage::StreamSpec spec;
   spec.name = "repos";
   spec.density = storage::Density::dense;
-  STANDPIPE_TRY(const storage::StreamInfo stream, archive_->ensure_stream(spec));
-  stream_ = stream.id;
-  epoch_ = stream.epochs.back().number;
+  std::optional<storage::StreamInfo> stream = archive_->find_stream(spec.name);
+  if (!stream) {
+    STANDPIPE_TRY(stream, archive_->ensure_stream(spec));
+  }
+  stream_ = stream->id;
+  epoch_ = stream->epochs.back().number;
   return {};
 }
 

@@ -43,7 +43,7 @@ class ScriptedRun {
   // Opens the archive and goes on to the end, or to the first error. Ends with a clean stop.
   Result<void> run();
   // The parts of run(), for tests that do something in between.
-  Result<void> open();
+  Result<void> open(storage::Access access = storage::Access::write);
   Result<void> go_on();  // from what the archive holds to the last frame
   Result<void> close();
 
