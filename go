@@ -232,8 +232,9 @@ verb_test() {
   build "$preset"
   local log="build/$preset/ctest.log" status=0
   local -x TMPDIR="${TMPDIR:-$(scratch_directory)}"
+  # Tests of failing disks mostly wait, for RocksDB pauses after a background error.
   "${runner[@]}" ctest --test-dir "build/$preset" --output-on-failure --no-tests=error \
-    -j "$(jobs)" "$@" 2>&1 | tee "$log" || status=1
+    -j "$(($(jobs) * 2))" "$@" 2>&1 | tee "$log" || status=1
   # ctest ends with what was skipped or failed, at length; the verdict is said again, last.
   grep -E '^[0-9]+% tests passed' "$log" || true
   return "$status"
