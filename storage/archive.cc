@@ -382,7 +382,7 @@ Result<void> Archive::try_resume() {
     if (core.health != Health::disk_full) return Error{Errc::closed, core.health_detail};
   }
   // What is only short of room comes back by itself; what has failed a write must be re-opened.
-  const Result<void> room = core.check_room();
+  Result<void> room = core.check_room();
   const bool has_failed = [&core] {
     const std::lock_guard lock(core.mutex);
     return core.writer_failed;

@@ -553,7 +553,7 @@ void Core::release() {
 
 Result<void> Core::load_again() {
   STANDPIPE_CHECK(exchange_store());
-  const Result<void> recovered = recover_partitions(*this);
+  Result<void> recovered = recover_partitions(*this);
   if (recovered) publish_all();
   const std::lock_guard lock(mutex);
   is_reopening = false;
