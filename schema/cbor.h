@@ -1,4 +1,4 @@
-// CBOR as atproto uses it: DAG-CBOR (DRISL) reading and canonical writing.
+// CBOR as atproto uses it: DAG-CBOR (DRISL) reading; with it comes the canonical writer.
 // Spec: atproto data model; DRISL (dasl.ing); RFC 8949 for well-formedness.
 #pragma once
 
@@ -10,6 +10,7 @@
 #include "schema/base/bytes.h"
 #include "schema/base/result.h"
 #include "schema/cbor_head.h"
+#include "schema/cbor_writer.h"  // IWYU pragma: export
 
 namespace standpipe {
 
@@ -86,32 +87,5 @@ class CborReader {
   CborOptions options_;
   std::size_t position_ = 0;
 };
-
-// Appends canonical DAG-CBOR to a buffer. The caller writes map entries in canonical order
-// (key_less below); write_map and write_array only write heads.
-class CborWriter {
- public:
-  explicit CborWriter(Bytes& out) : out_(&out) {}
-
-  void write_map(std::size_t pairs);
-  void write_array(std::size_t entries);
-  void write_integer(std::int64_t value);
-  void write_text(std::string_view text);
-  void write_bytes(ByteView bytes);
-  void write_link(ByteView cid);  // binary CID
-  void write_boolean(bool value);
-  void write_null();
-  void write_raw(ByteView item);  // an item that is already encoded
-
- private:
-  void write_head(std::uint8_t major, std::uint64_t argument);
-
-  Bytes* out_;  // not ours
-};
-
-// Canonical order of text keys: shorter first, then bytewise.
-constexpr bool cbor_key_less(std::string_view a, std::string_view b) {
-  return a.size() != b.size() ? a.size() < b.size() : a < b;
-}
 
 }  // namespace standpipe
