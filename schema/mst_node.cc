@@ -1,0 +1,262 @@
+#include "schema/mst_node.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+
+#include "schema/ascii.h"
+#include "schema/cbor_head.h"
+#include "schema/cbor_writer.h"
+
+namespace standpipe {
+namespace {
+
+constexpr std::array<std::byte, 4> kBlessedPrefix = {std::byte{0x01}, std::byte{0x71},
+                                                     std::byte{0x12}, std::byte{0x20}};
+// Tag 42 around a byte string of 37 bytes, whose first is zero.
+constexpr std::array<std::byte, 5> kLinkPrefix = {std::byte{0xD8}, std::byte{0x2A}, std::byte{0x58},
+                                                  std::byte{0x25}, std::byte{0x00}};
+constexpr std::byte kNull{0xF6};
+constexpr std::uint8_t kUnsigned = 0;
+constexpr std::uint8_t kByteString = 2;
+constexpr std::uint8_t kArray = 4;
+constexpr std::uint8_t kTag = 6;
+
+constexpr std::array<bool, 256> make_key_chars() {
+  std::array<bool, 256> is_allowed{};
+  for (unsigned c = 0; c < is_allowed.size(); ++c) {
+    is_allowed[c] = is_ascii_alphanumeric(static_cast<char>(c));
+  }
+  for (const char c : {'_', '~', '.', ':', '-'}) is_allowed[static_cast<unsigned char>(c)] = true;
+  return is_allowed;
+}
+constexpr std::array<bool, 256> kKeyChars = make_key_chars();
+
+bool is_key_part(std::string_view part) {
+  return !part.empty() && std::all_of(part.begin(), part.end(), [](char c) {
+    return kKeyChars[static_cast<unsigned char>(c)];
+  });
+}
+
+std::string_view literal(const char* bytes, std::size_t size) { return {bytes, size}; }
+
+// Reads the one encoding: whatever is not the byte that would be written is an error.
+class NodeReader {
+ public:
+  explicit NodeReader(ByteView block) : block_(block) {}
+
+  Result<void> read(MstNode& node, const MstNodeLimits& limits) {
+    node.entries.clear();
+    node.keys.clear();
+    if (!take(literal("\xA2\x61\x65", 3))) return error("not a map of e and l");
+    std::uint64_t entries = 0;
+    if (!take_head(kArray, entries)) return error("e is not an array");
+    if (entries > limits.entries_max) {
+      return Error{Errc::limit, "MST node has " + std::to_string(entries) + " entries, allowed " +
+                                    std::to_string(limits.entries_max)};
+    }
+    if (entries > left()) return error("e has more entries than bytes are left");
+    for (std::uint64_t i = 0; i < entries; ++i) {
+      STANDPIPE_CHECK(read_entry(node));
+    }
+    if (!take(literal("\x61\x6C", 2))) return error("no l after e");
+    if (!take_child(node.left)) return error("l is neither null nor a link to a node");
+    if (at_ != block_.size()) return error("trailing bytes");
+    return {};
+  }
+
+ private:
+  Result<void> read_entry(MstNode& node) {
+    MstNodeEntry entry;
+    std::uint64_t suffix_bytes = 0;
+    std::uint64_t prefix_bytes = 0;
+    if (!take(literal("\xA4\x61\x6B", 3))) return error("entry is not a map of k, p, t and v");
+    if (!take_head(kByteString, suffix_bytes) || suffix_bytes > left()) {
+      return error("k is not a byte string");
+    }
+    const std::string_view suffix =
+        as_text(block_.subspan(at_, static_cast<std::size_t>(suffix_bytes)));
+    at_ += suffix.size();
+    if (!take(literal("\x61\x70", 2)) || !take_head(kUnsigned, prefix_bytes)) {
+      return error("p is not a number");
+    }
+    STANDPIPE_CHECK(append_key(node, prefix_bytes, suffix, entry));
+    if (!take(literal("\x61\x74", 2)) || !take_child(entry.right)) {
+      return error("t is neither null nor a link to a node");
+    }
+    if (!take(literal("\x61\x76", 2)) || !take_link(entry.value)) return error("v is not a link");
+    node.entries.push_back(entry);
+    return {};
+  }
+
+  Result<void> append_key(MstNode& node, std::uint64_t prefix_bytes, std::string_view suffix,
+                          MstNodeEntry& entry) {
+    const bool is_first = node.entries.empty();
+    const std::size_t previous_at = is_first ? 0 : node.entries.back().key_at;
+    const std::size_t previous_bytes = is_first ? 0 : node.entries.back().key_bytes;
+    if (prefix_bytes > previous_bytes) return error("p is greater than the key before it");
+    const auto shared = static_cast<std::size_t>(prefix_bytes);
+    if (shared + suffix.size() > kMstKeyBytesMax) return error("key is too long");
+    entry.key_at = node.keys.size();
+    entry.key_bytes = shared + suffix.size();
+    node.keys.append(node.keys, previous_at, shared);
+    node.keys.append(suffix);
+    // With the longest prefix taken off, order is told by the first byte that is left.
+    if (!is_first) {
+      if (suffix.empty()) return error("keys do not rise");
+      if (shared < previous_bytes) {
+        const auto before = static_cast<unsigned char>(node.keys[previous_at + shared]);
+        const auto after = static_cast<unsigned char>(suffix.front());
+        if (before == after) return error("p is smaller than it could be");
+        if (before > after) return error("keys do not rise");
+      }
+    }
+    if (!is_mst_key(std::string_view(node.keys).substr(entry.key_at))) {
+      return error("key is not collection/rkey");
+    }
+    return {};
+  }
+
+  std::size_t left() const { return block_.size() - at_; }
+
+  bool take(std::string_view bytes) {
+    if (left() < bytes.size() || as_text(block_.subspan(at_, bytes.size())) != bytes) return false;
+    at_ += bytes.size();
+    return true;
+  }
+
+  bool take_head(std::uint8_t major, std::uint64_t& argument) {
+    const CborHead head = read_cbor_head(block_, at_);
+    if (head.length == 0 || head.major != major || head.is_indefinite() || !head.is_shortest()) {
+      return false;
+    }
+    argument = head.argument;
+    at_ += head.length;
+    return true;
+  }
+
+  bool take_link(ByteView& cid) {
+    std::uint64_t tag = 0;
+    std::uint64_t bytes = 0;
+    if (!take_head(kTag, tag) || tag != 42) return false;
+    if (!take_head(kByteString, bytes) || bytes > left() || bytes < 2) return false;
+    if (block_[at_] != std::byte{0}) return false;
+    cid = block_.subspan(at_ + 1, static_cast<std::size_t>(bytes) - 1);
+    at_ += static_cast<std::size_t>(bytes);
+    return is_blessed_form(cid) || measure_cid(cid) == cid.size();
+  }
+
+  static bool is_blessed_form(ByteView cid) {
+    return cid.size() == kBlessedCidBytes && equal(cid.first(4), kBlessedPrefix);
+  }
+
+  bool take_child(std::optional<Sha256Digest>& child) {
+    child.reset();
+    if (left() > 0 && block_[at_] == kNull) {
+      ++at_;
+      return true;
+    }
+    ByteView cid;
+    if (!take_link(cid)) return false;
+    child = blessed_digest(cid);
+    return child.has_value();
+  }
+
+  Error error(const char* why) const {
+    return {Errc::malformed, "MST node at byte " + std::to_string(at_) + ": " + why};
+  }
+
+  ByteView block_;
+  std::size_t at_ = 0;
+};
+
+void append_link(Bytes& out, const Sha256Digest* child) {
+  if (child == nullptr) {
+    out.push_back(kNull);
+    return;
+  }
+  std::array<std::byte, 41> link;
+  auto at = std::copy(kLinkPrefix.begin(), kLinkPrefix.end(), link.begin());
+  at = std::copy(kBlessedPrefix.begin(), kBlessedPrefix.end(), at);
+  std::copy(child->begin(), child->end(), at);
+  out.insert(out.end(), link.begin(), link.end());
+}
+
+}  // namespace
+
+bool is_mst_key(std::string_view key) {
+  if (key.size() > kMstKeyBytesMax) return false;
+  const std::size_t slash = key.find('/');
+  return slash != std::string_view::npos && is_key_part(key.substr(0, slash)) &&
+         is_key_part(key.substr(slash + 1));
+}
+
+int mst_layer(std::string_view key) {
+  const Sha256Digest digest = sha256(as_bytes(key));
+  int zero_bits = 0;
+  for (std::size_t at = 0; at < digest.size(); at += 8) {
+    const int zeros = std::countl_zero(load_be<std::uint64_t>(digest.data() + at));
+    zero_bits += zeros;
+    if (zeros < 64) break;
+  }
+  return zero_bits / 2;
+}
+
+std::size_t common_prefix(std::string_view a, std::string_view b) {
+  const std::size_t shorter = std::min(a.size(), b.size());
+  std::size_t at = 0;
+  for (; at + 8 <= shorter; at += 8) {
+    const auto difference = load_le<std::uint64_t>(as_bytes(a).data() + at) ^
+                            load_le<std::uint64_t>(as_bytes(b).data() + at);
+    if (difference != 0) return at + static_cast<std::size_t>(std::countr_zero(difference)) / 8;
+  }
+  while (at < shorter && a[at] == b[at]) ++at;
+  return at;
+}
+
+BlessedCid blessed_cid(const Sha256Digest& digest) {
+  BlessedCid cid;
+  const auto at = std::copy(kBlessedPrefix.begin(), kBlessedPrefix.end(), cid.begin());
+  std::copy(digest.begin(), digest.end(), at);
+  return cid;
+}
+
+std::optional<Sha256Digest> blessed_digest(ByteView cid) {
+  if (cid.size() != kBlessedCidBytes || !equal(cid.first(4), kBlessedPrefix)) return std::nullopt;
+  Sha256Digest digest;
+  std::copy(cid.begin() + 4, cid.end(), digest.begin());
+  return digest;
+}
+
+Result<void> read_mst_node(ByteView block, MstNode& node, const MstNodeLimits& limits) {
+  return NodeReader(block).read(node, limits);
+}
+
+MstNodeWriter::MstNodeWriter(Bytes& out, std::size_t entries) : out_(out) {
+  CborWriter writer(out_);
+  writer.write_map(2);
+  writer.write_text("e");
+  writer.write_array(entries);
+}
+
+void MstNodeWriter::write_entry(std::string_view key, ByteView value, const Sha256Digest* right) {
+  const std::size_t shared = common_prefix(previous_, key);
+  previous_ = key;
+  CborWriter writer(out_);
+  writer.write_map(4);
+  writer.write_text("k");
+  writer.write_bytes(as_bytes(key.substr(shared)));
+  writer.write_text("p");
+  writer.write_integer(static_cast<std::int64_t>(shared));
+  writer.write_text("t");
+  append_link(out_, right);
+  writer.write_text("v");
+  writer.write_link(value);
+}
+
+void MstNodeWriter::finish(const Sha256Digest* left) {
+  CborWriter(out_).write_text("l");
+  append_link(out_, left);
+}
+
+}  // namespace standpipe
