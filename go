@@ -37,7 +37,7 @@ USAGE
 
 tool_packages=(g++ cmake ninja-build pkg-config)
 library_packages=(librocksdb-dev libzstd-dev libssl-dev nlohmann-json3-dev libfmt-dev libspdlog-dev
-  libcli11-dev libtomlplusplus-dev libxxhash-dev libgtest-dev libgmock-dev)
+  libcli11-dev libtomlplusplus-dev libxxhash-dev libsecp256k1-dev libgtest-dev libgmock-dev)
 bench_packages=(libbenchmark-dev)
 
 is_installed() {
