@@ -149,10 +149,14 @@ Result<void> read_fields(CborReader& reader, std::initializer_list<Field> fields
 }
 
 Result<void> read_value(CborReader& reader, RepoOp& op) {
-  return read_fields(reader, {{"action", op.action, kRequired},
-                              {"path", op.path, kRequired},
-                              {"cid", op.cid, kOptional},
-                              {"prev", op.prev, kOptional}});
+  Nullable<Cid> cid;
+  STANDPIPE_CHECK(read_fields(reader, {{"action", op.action, kRequired},
+                                       {"path", op.path, kRequired},
+                                       {"cid", cid, kOptional},
+                                       {"prev", op.prev, kOptional}}));
+  op.has_cid_field = cid.is_present;
+  op.cid = std::move(cid.value);
+  return {};
 }
 
 Result<void> read_value(CborReader& reader, Label& label) {

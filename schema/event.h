@@ -30,10 +30,11 @@ struct Nullable {
 };
 
 struct RepoOp {
-  std::string_view action;  // "create", "update", "delete"
-  std::string_view path;    // "collection/rkey"
-  std::optional<Cid> cid;   // none for a delete
-  std::optional<Cid> prev;  // of an update or delete; none before 2025
+  std::string_view action;    // "create", "update", "delete"
+  std::string_view path;      // "collection/rkey"
+  std::optional<Cid> cid;     // none for a delete
+  std::optional<Cid> prev;    // of an update or delete; none before 2025
+  bool has_cid_field = true;  // a delete should say null; some other may leave it out
 };
 
 struct Commit {
