@@ -1,9 +1,16 @@
 #include "schema/car_blocks.h"
 
 #include <algorithm>
-#include <string_view>
 
 namespace standpipe {
+namespace {
+
+// Binary CIDs are never this short, but what is looked for may be anything.
+std::uint64_t tail_of(ByteView cid) {
+  return cid.size() < 8 ? 0 : load_be<std::uint64_t>(cid.data() + cid.size() - 8);
+}
+
+}  // namespace
 
 Result<CarBlocks> CarBlocks::read(ByteView car, const CarOptions& options) {
   STANDPIPE_TRY(CarReader reader, CarReader::open(car, options));
@@ -13,23 +20,28 @@ Result<CarBlocks> CarBlocks::read(ByteView car, const CarOptions& options) {
     STANDPIPE_TRY(const std::optional<CarBlock> block, reader.next());
     if (!block) break;
     if (result.blocks_.size() == UINT32_MAX) return Error{Errc::limit, "CAR has too many blocks"};
-    result.by_cid_.push_back(static_cast<std::uint32_t>(result.blocks_.size()));
+    result.by_tail_.push_back(
+        {tail_of(block->cid), static_cast<std::uint32_t>(result.blocks_.size())});
     result.blocks_.push_back(*block);
   }
-  std::sort(result.by_cid_.begin(), result.by_cid_.end(), [&](std::uint32_t a, std::uint32_t b) {
-    const auto order = as_text(result.blocks_[a].cid).compare(as_text(result.blocks_[b].cid));
-    return order != 0 ? order < 0 : a < b;
+  const std::vector<CarBlock>& blocks = result.blocks_;
+  std::sort(result.by_tail_.begin(), result.by_tail_.end(), [&](const Tag& a, const Tag& b) {
+    if (a.tail != b.tail) return a.tail < b.tail;
+    const int order = as_text(blocks[a.position].cid).compare(as_text(blocks[b.position].cid));
+    return order != 0 ? order < 0 : a.position < b.position;
   });
   return result;
 }
 
 std::optional<ByteView> CarBlocks::find(ByteView cid) const {
-  const auto found = std::lower_bound(by_cid_.begin(), by_cid_.end(), as_text(cid),
-                                      [&](std::uint32_t position, std::string_view wanted) {
-                                        return as_text(blocks_[position].cid) < wanted;
-                                      });
-  if (found == by_cid_.end() || !equal(blocks_[*found].cid, cid)) return std::nullopt;
-  return blocks_[*found].bytes;
+  const std::uint64_t tail = tail_of(cid);
+  const auto found =
+      std::lower_bound(by_tail_.begin(), by_tail_.end(), cid, [&](const Tag& tag, ByteView wanted) {
+        if (tag.tail != tail) return tag.tail < tail;
+        return as_text(blocks_[tag.position].cid) < as_text(wanted);
+      });
+  if (found == by_tail_.end() || !equal(blocks_[found->position].cid, cid)) return std::nullopt;
+  return blocks_[found->position].bytes;
 }
 
 }  // namespace standpipe

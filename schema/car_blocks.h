@@ -30,7 +30,13 @@ class CarBlocks {
  private:
   std::vector<ByteView> roots_;
   std::vector<CarBlock> blocks_;
-  std::vector<std::uint32_t> by_cid_;  // positions in blocks_
+
+  // For find: by the last eight bytes of the CID, which tell most blocks apart.
+  struct Tag {
+    std::uint64_t tail;
+    std::uint32_t position;  // in blocks_
+  };
+  std::vector<Tag> by_tail_;
 };
 
 }  // namespace standpipe

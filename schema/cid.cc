@@ -18,6 +18,13 @@ struct CidParts {
 };
 
 CidParts peek_parts(ByteView bytes) {
+  // Nearly all are of the blessed form, and all of this is asked of every link that is read.
+  constexpr std::size_t kBlessedBytes = 4 + sizeof(Sha256Digest);
+  if (bytes.size() >= kBlessedBytes && bytes[0] == std::byte{1} &&
+      (bytes[1] == std::byte{kCodecDagCbor} || bytes[1] == std::byte{kCodecRaw}) &&
+      bytes[2] == std::byte{kHashSha256} && bytes[3] == std::byte{sizeof(Sha256Digest)}) {
+    return {std::to_integer<std::uint64_t>(bytes[1]), kHashSha256, 4, kBlessedBytes};
+  }
   const ByteView window = bytes.first(std::min(bytes.size(), kCidBytesMax));
   const Varint version = peek_varint(window);
   if (version.length == 0 || version.value != 1) return {};

@@ -194,7 +194,8 @@ Result<std::optional<Cid>> MstTree::put(std::string_view wanted, ByteView cid) {
   if (cid.empty() || measure_cid(cid) != cid.size()) {
     return Error{Errc::malformed, "value of an MST key is no binary CID"};
   }
-  STANDPIPE_TRY(const Path path, find_path(wanted));
+  MstTree::Path path;  // NOLINT(cppcoreguidelines-pro-type-member-init): written when taken
+  STANDPIPE_CHECK(find_path(wanted, path));
   Editor editor(*this);
   if (path.is_found) {
     Entry& entry = nodes[path.last().node].entries[path.last().entry];
@@ -205,7 +206,8 @@ Result<std::optional<Cid>> MstTree::put(std::string_view wanted, ByteView cid) {
     }
     return before;
   }
-  STANDPIPE_CHECK(check_room(wanted.size()));
+  // At most two nodes in each layer are new.
+  STANDPIPE_CHECK(check_room(wanted.size(), 2 * (kMstLayerMax + 1)));
   const int layer = mst_layer(wanted);
   if (root == kMstNone || nodes[root].layer < layer) {
     editor.put_above_root(make_entry(wanted, cid), layer);
@@ -223,7 +225,8 @@ Result<std::optional<Cid>> MstTree::put(std::string_view wanted, ByteView cid) {
 
 Result<std::optional<Cid>> MstTree::erase(std::string_view wanted) {
   if (!is_mst_key(wanted)) return key_error(wanted);
-  STANDPIPE_TRY(const Path path, find_path(wanted));
+  MstTree::Path path;  // NOLINT(cppcoreguidelines-pro-type-member-init): written when taken
+  STANDPIPE_CHECK(find_path(wanted, path));
   if (!path.is_found) return std::optional<Cid>();
   const Entry& entry = nodes[path.last().node].entries[path.last().entry];
   Editor editor(*this);

@@ -1,5 +1,7 @@
 // A tree from the blocks of a CAR, as far as they go.
-#include <deque>
+#include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "schema/mst_tree.h"
 
@@ -18,65 +20,67 @@ class Loader {
       tree_.root = tree_.add_unknown(root, kMstLayerUnknown);
       return {};
     }
-    STANDPIPE_CHECK(read(root, *block, 0));
-    const MstNode& node = parsed_[0];
-    if (node.entries.empty()) {
-      if (node.left) return error(root, "root has no key");
+    STANDPIPE_CHECK(read(root, *block));
+    if (node_.entries.empty()) {
+      if (node_.left) return error(root, "root has no key");
       return {};  // the empty tree
     }
-    STANDPIPE_TRY(tree_.root, add(root, 0, mst_layer(node.key(0)), {}));
-    return {};
+    const int layer = mst_layer(node_.key(0));
+    tree_.root = tree_.add_unknown(root, layer);
+    return fill(tree_.root, {});
   }
 
  private:
-  // What the keys of a subtree must lie between; empty: no bound.
+  // What the keys of a subtree must lie between; nothing: no bound. By entry and not by text, which
+  // moves as the tree grows.
   struct Bounds {
-    std::string_view after;
-    std::string_view before;
+    std::optional<MstTree::Entry> after;
+    std::optional<MstTree::Entry> before;
   };
 
-  // The node at `depth` below the root has been read into parsed_[depth]. As deep as the tree:
-  // layers fall by one at each step and end at 0.
-  Result<MstNodeAt> add(const Sha256Digest& digest, std::size_t depth, int layer,
-                        const Bounds& bounds) {
-    const MstNode& node = parsed_[depth];
-    STANDPIPE_CHECK(check(digest, node, layer, bounds));
-    if (tree_.nodes.size() + node.entries.size() + 2 > tree_.limits.nodes_max) {
-      return Error{Errc::limit,
-                   "MST has more than " + std::to_string(tree_.limits.nodes_max) + " nodes"};
+  // Makes the unknown node at `at` one that is held: node_ has been read from its block. First all
+  // children as hashes, then those that are here. As deep as the tree: layers fall by one at each
+  // step and end at 0.
+  Result<void> fill(MstNodeAt at, const Bounds& bounds) {
+    STANDPIPE_CHECK(check(at, bounds));
+    STANDPIPE_CHECK(take_over(at));
+    for (std::size_t i = 0; i <= tree_.nodes[at].entries.size(); ++i) {
+      const MstNodeAt child = tree_.child_before(at, i);
+      if (child == kMstNone) continue;
+      const Sha256Digest digest = tree_.nodes[child].digest;
+      const auto block = blocks_.find(blessed_cid(digest));
+      if (!block) continue;
+      STANDPIPE_CHECK(read(digest, *block));
+      const std::vector<MstTree::Entry>& entries = tree_.nodes[at].entries;
+      Bounds inner = bounds;
+      if (i > 0) inner.after = entries[i - 1];
+      if (i < entries.size()) inner.before = entries[i];
+      STANDPIPE_CHECK(fill(child, inner));
     }
-    STANDPIPE_CHECK(tree_.check_room(node.keys.size()));
-    const MstNodeAt at = tree_.add_node(layer);
+    return {};
+  }
+
+  // Copies node_ to `at`, its children as hashes.
+  Result<void> take_over(MstNodeAt at) {
+    STANDPIPE_CHECK(tree_.check_room(node_.keys.size(), node_.entries.size() + 1));
+    const int child_layer = tree_.nodes[at].layer - 1;
     tree_.nodes[at].state = State::hashed;
-    tree_.nodes[at].digest = digest;
-    tree_.nodes[at].entries.reserve(node.entries.size());
-    for (std::size_t i = 0; i < node.entries.size(); ++i) {
-      const MstTree::Entry entry = tree_.make_entry(node.key(i), node.entries[i].value);
+    tree_.nodes[at].entries.reserve(node_.entries.size());
+    if (node_.left) {
+      const MstNodeAt left = tree_.add_unknown(*node_.left, child_layer);
+      tree_.nodes[at].left = left;
+    }
+    for (std::size_t i = 0; i < node_.entries.size(); ++i) {
+      MstTree::Entry entry = tree_.make_entry(node_.key(i), node_.entries[i].value);
+      const std::optional<Sha256Digest>& right = node_.entries[i].right;
+      if (right) entry.right = tree_.add_unknown(*right, child_layer);
       tree_.nodes[at].entries.push_back(entry);
     }
-    for (std::size_t i = 0; i <= node.entries.size(); ++i) {
-      const std::optional<Sha256Digest>& child = i == 0 ? node.left : node.entries[i - 1].right;
-      if (!child) continue;
-      const Bounds inner{i == 0 ? bounds.after : node.key(i - 1),
-                         i == node.entries.size() ? bounds.before : node.key(i)};
-      STANDPIPE_TRY(const MstNodeAt child_at, add_child(*child, depth + 1, layer - 1, inner));
-      tree_.set_child_before(at, i, child_at);
-    }
-    return at;
+    return {};
   }
 
-  Result<MstNodeAt> add_child(const Sha256Digest& digest, std::size_t depth, int layer,
-                              const Bounds& bounds) {
-    if (layer < 0) return error(digest, "child below layer 0");
-    const auto block = blocks_.find(blessed_cid(digest));
-    if (!block) return tree_.add_unknown(digest, layer);
-    STANDPIPE_CHECK(read(digest, *block, depth));
-    return add(digest, depth, layer, bounds);
-  }
-
-  Result<void> read(const Sha256Digest& digest, ByteView block, std::size_t depth) {
-    if (parsed_.size() <= depth) parsed_.emplace_back();
-    auto result = read_mst_node(block, parsed_[depth], tree_.limits.node);
+  Result<void> read(const Sha256Digest& digest, ByteView block) {
+    auto result = read_mst_node(block, node_, tree_.limits.node);
     if (!result) {
       Error nested = std::move(result).error();
       nested.detail += " (in " + cid_to_string(blessed_cid(digest)) + ")";
@@ -85,21 +89,26 @@ class Loader {
     return {};
   }
 
-  static Result<void> check(const Sha256Digest& digest, const MstNode& node, int layer,
-                            const Bounds& bounds) {
-    if (node.entries.empty()) {
-      if (!node.left) return error(digest, "empty node inside a tree");
+  Result<void> check(MstNodeAt at, const Bounds& bounds) const {
+    const MstTree::Node& place = tree_.nodes[at];
+    const bool has_child = node_.left || std::any_of(node_.entries.begin(), node_.entries.end(),
+                                                     [](const MstNodeEntry& entry) {
+                                                       return entry.right.has_value();
+                                                     });
+    if (has_child && place.layer == 0) return error(place.digest, "child below layer 0");
+    if (node_.entries.empty()) {
+      if (!has_child) return error(place.digest, "empty node inside a tree");
       return {};
     }
-    for (std::size_t i = 0; i < node.entries.size(); ++i) {
-      if (mst_layer(node.key(i)) != layer) {
-        return error(digest, "key in a layer that is not its own: " + std::string(node.key(i)));
-      }
+    for (std::size_t i = 0; i < node_.entries.size(); ++i) {
+      if (mst_layer(node_.key(i)) == place.layer) continue;
+      return error(place.digest,
+                   "key in a layer that is not its own: " + std::string(node_.key(i)));
     }
     const bool is_inside =
-        (bounds.after.empty() || bounds.after < node.key(0)) &&
-        (bounds.before.empty() || node.key(node.entries.size() - 1) < bounds.before);
-    if (!is_inside) return error(digest, "keys do not lie between those of the node above");
+        (!bounds.after || tree_.key(*bounds.after) < node_.key(0)) &&
+        (!bounds.before || node_.key(node_.entries.size() - 1) < tree_.key(*bounds.before));
+    if (!is_inside) return error(place.digest, "keys do not lie between those of the node above");
     return {};
   }
 
@@ -109,7 +118,7 @@ class Loader {
 
   MstTree& tree_;
   const CarBlocks& blocks_;
-  std::deque<MstNode> parsed_;  // by depth; a node stays while its children are read
+  MstNode node_;  // the one that was read last
 };
 
 }  // namespace

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstring>
 
 #include "schema/ascii.h"
+#include "schema/base/assert.h"
 #include "schema/cbor_head.h"
 #include "schema/cbor_writer.h"
 
@@ -20,6 +22,7 @@ constexpr std::byte kNull{0xF6};
 constexpr std::uint8_t kUnsigned = 0;
 constexpr std::uint8_t kByteString = 2;
 constexpr std::uint8_t kArray = 4;
+constexpr std::uint8_t kMap = 5;
 constexpr std::uint8_t kTag = 6;
 
 constexpr std::array<bool, 256> make_key_chars() {
@@ -38,8 +41,6 @@ bool is_key_part(std::string_view part) {
   });
 }
 
-std::string_view literal(const char* bytes, std::size_t size) { return {bytes, size}; }
-
 // Reads the one encoding: whatever is not the byte that would be written is an error.
 class NodeReader {
  public:
@@ -48,7 +49,7 @@ class NodeReader {
   Result<void> read(MstNode& node, const MstNodeLimits& limits) {
     node.entries.clear();
     node.keys.clear();
-    if (!take(literal("\xA2\x61\x65", 3))) return error("not a map of e and l");
+    if (!take("\xA2\x61\x65")) return error("not a map of e and l");
     std::uint64_t entries = 0;
     if (!take_head(kArray, entries)) return error("e is not an array");
     if (entries > limits.entries_max) {
@@ -59,7 +60,7 @@ class NodeReader {
     for (std::uint64_t i = 0; i < entries; ++i) {
       STANDPIPE_CHECK(read_entry(node));
     }
-    if (!take(literal("\x61\x6C", 2))) return error("no l after e");
+    if (!take("\x61\x6C")) return error("no l after e");
     if (!take_child(node.left)) return error("l is neither null nor a link to a node");
     if (at_ != block_.size()) return error("trailing bytes");
     return {};
@@ -70,21 +71,21 @@ class NodeReader {
     MstNodeEntry entry;
     std::uint64_t suffix_bytes = 0;
     std::uint64_t prefix_bytes = 0;
-    if (!take(literal("\xA4\x61\x6B", 3))) return error("entry is not a map of k, p, t and v");
+    if (!take("\xA4\x61\x6B")) return error("entry is not a map of k, p, t and v");
     if (!take_head(kByteString, suffix_bytes) || suffix_bytes > left()) {
       return error("k is not a byte string");
     }
     const std::string_view suffix =
         as_text(block_.subspan(at_, static_cast<std::size_t>(suffix_bytes)));
     at_ += suffix.size();
-    if (!take(literal("\x61\x70", 2)) || !take_head(kUnsigned, prefix_bytes)) {
+    if (!take("\x61\x70") || !take_head(kUnsigned, prefix_bytes)) {
       return error("p is not a number");
     }
     STANDPIPE_CHECK(append_key(node, prefix_bytes, suffix, entry));
-    if (!take(literal("\x61\x74", 2)) || !take_child(entry.right)) {
+    if (!take("\x61\x74") || !take_child(entry.right)) {
       return error("t is neither null nor a link to a node");
     }
-    if (!take(literal("\x61\x76", 2)) || !take_link(entry.value)) return error("v is not a link");
+    if (!take("\x61\x76") || !take_link(entry.value)) return error("v is not a link");
     node.entries.push_back(entry);
     return {};
   }
@@ -119,9 +120,11 @@ class NodeReader {
 
   std::size_t left() const { return block_.size() - at_; }
 
-  bool take(std::string_view bytes) {
-    if (left() < bytes.size() || as_text(block_.subspan(at_, bytes.size())) != bytes) return false;
-    at_ += bytes.size();
+  template <std::size_t kSize>
+  bool take(const char (&bytes)[kSize]) {
+    constexpr std::size_t kBytes = kSize - 1;  // without the zero behind it
+    if (left() < kBytes || std::memcmp(block_.data() + at_, bytes, kBytes) != 0) return false;
+    at_ += kBytes;
     return true;
   }
 
@@ -170,16 +173,52 @@ class NodeReader {
   std::size_t at_ = 0;
 };
 
-void append_link(Bytes& out, const Sha256Digest* child) {
-  if (child == nullptr) {
-    out.push_back(kNull);
-    return;
+// The longest head, the two heads of a link and its zero byte, and the keys of an entry.
+constexpr std::size_t kHeadBytesMax = 9;
+constexpr std::size_t kEntryBytesMax = 9 + 5 * kHeadBytesMax + sizeof(Sha256Digest) + 10;
+
+std::byte* put(std::byte* at, ByteView bytes) {
+  return bytes.empty() ? at : std::copy(bytes.begin(), bytes.end(), at);
+}
+
+// A key of one character: 61 and the character.
+std::byte* put_key(std::byte* at, char key) {
+  *at++ = std::byte{0x61};
+  *at++ = static_cast<std::byte>(key);
+  return at;
+}
+
+// The lengths here are all below 2^16.
+std::byte* put_head(std::byte* at, std::uint8_t major, std::size_t argument) {
+  const auto first = static_cast<unsigned>(major) << 5;
+  if (argument < 24) {
+    *at++ = static_cast<std::byte>(first | argument);
+  } else if (argument <= 0xFF) {
+    *at++ = static_cast<std::byte>(first | 24);
+    *at++ = static_cast<std::byte>(argument);
+  } else {
+    *at++ = static_cast<std::byte>(first | 25);
+    *at++ = static_cast<std::byte>(argument >> 8);
+    *at++ = static_cast<std::byte>(argument & 0xFF);
   }
-  std::array<std::byte, 41> link;
-  auto at = std::copy(kLinkPrefix.begin(), kLinkPrefix.end(), link.begin());
-  at = std::copy(kBlessedPrefix.begin(), kBlessedPrefix.end(), at);
-  std::copy(child->begin(), child->end(), at);
-  out.insert(out.end(), link.begin(), link.end());
+  return at;
+}
+
+std::byte* put_link(std::byte* at, ByteView cid) {
+  at = put_head(at, kTag, 42);
+  at = put_head(at, kByteString, cid.size() + 1);
+  *at++ = std::byte{0};
+  return put(at, cid);
+}
+
+std::byte* put_child(std::byte* at, const Sha256Digest* child) {
+  if (child == nullptr) {
+    *at++ = kNull;
+    return at;
+  }
+  at = put(at, kLinkPrefix);
+  at = put(at, kBlessedPrefix);
+  return put(at, *child);
 }
 
 }  // namespace
@@ -205,10 +244,9 @@ int mst_layer(std::string_view key) {
 std::size_t common_prefix(std::string_view a, std::string_view b) {
   const std::size_t shorter = std::min(a.size(), b.size());
   std::size_t at = 0;
+  // Eight bytes a step; where they differ is then found byte by byte.
   for (; at + 8 <= shorter; at += 8) {
-    const auto difference = load_le<std::uint64_t>(as_bytes(a).data() + at) ^
-                            load_le<std::uint64_t>(as_bytes(b).data() + at);
-    if (difference != 0) return at + static_cast<std::size_t>(std::countr_zero(difference)) / 8;
+    if (std::memcmp(a.data() + at, b.data() + at, 8) != 0) break;
   }
   while (at < shorter && a[at] == b[at]) ++at;
   return at;
@@ -241,22 +279,25 @@ MstNodeWriter::MstNodeWriter(Bytes& out, std::size_t entries) : out_(out) {
 
 void MstNodeWriter::write_entry(std::string_view key, ByteView value, const Sha256Digest* right) {
   const std::size_t shared = common_prefix(previous_, key);
+  const ByteView suffix = as_bytes(key.substr(shared));
   previous_ = key;
-  CborWriter writer(out_);
-  writer.write_map(4);
-  writer.write_text("k");
-  writer.write_bytes(as_bytes(key.substr(shared)));
-  writer.write_text("p");
-  writer.write_integer(static_cast<std::int64_t>(shared));
-  writer.write_text("t");
-  append_link(out_, right);
-  writer.write_text("v");
-  writer.write_link(value);
+  STANDPIPE_ASSERT(key.size() <= 0xFFFF && value.size() < 0xFFFF,
+                   "key or CID far above what a node can have");
+  const std::size_t begin = out_.size();
+  out_.resize(begin + suffix.size() + value.size() + kEntryBytesMax);
+  std::byte* at = put_head(out_.data() + begin, kMap, 4);
+  at = put(put_head(put_key(at, 'k'), kByteString, suffix.size()), suffix);
+  at = put_head(put_key(at, 'p'), kUnsigned, shared);
+  at = put_child(put_key(at, 't'), right);
+  at = put_link(put_key(at, 'v'), value);
+  out_.resize(static_cast<std::size_t>(at - out_.data()));
 }
 
 void MstNodeWriter::finish(const Sha256Digest* left) {
-  CborWriter(out_).write_text("l");
-  append_link(out_, left);
+  const std::size_t begin = out_.size();
+  out_.resize(begin + kEntryBytesMax);
+  const std::byte* const end = put_child(put_key(out_.data() + begin, 'l'), left);
+  out_.resize(static_cast<std::size_t>(end - out_.data()));
 }
 
 }  // namespace standpipe

@@ -11,21 +11,26 @@ namespace {
 constexpr std::size_t kKeyBytesLimit = UINT32_MAX;
 constexpr std::size_t kPackBytesMin = 65'536;  // fewer dead bytes are not worth a pass
 
-// Doubling, as containers do by themselves, would leave a million keys half empty.
+// Doubling, as containers do by themselves, would leave a million keys half empty; so it ends at
+// `doubles_up_to` more.
 template <typename Container>
-void grow_by_eighth(Container& container, std::size_t more, std::size_t step_min) {
-  const std::size_t needed = container.size() + more;
-  if (needed <= container.capacity()) return;
-  container.reserve(std::max(needed, container.size() + container.size() / 8 + step_min));
+void grow(Container& container, std::size_t more, std::size_t doubles_up_to) {
+  const std::size_t size = container.size();
+  if (more <= container.capacity() - size) return;
+  container.reserve(size + std::max({more, size / 8, std::min(size, doubles_up_to)}));
 }
 
 }  // namespace
+
+MstTree::MstTree(const MstLimits& limits_of_tree) : limits(limits_of_tree) {
+  limits.nodes_max = std::min<std::size_t>(limits.nodes_max, kMstNone);
+}
 
 MstNodeAt MstTree::add_node(int layer) {
   MstNodeAt at = first_unused;
   if (at == kMstNone) {
     at = static_cast<MstNodeAt>(nodes.size());
-    grow_by_eighth(nodes, 1, 16);
+    grow(nodes, 1, 1024);
     nodes.emplace_back();
   } else {
     first_unused = nodes[at].left;
@@ -94,7 +99,7 @@ MstTree::Entry MstTree::make_entry(std::string_view key_of_entry, ByteView cid) 
   Entry entry;
   entry.key_at = static_cast<std::uint32_t>(keys.size());
   entry.key_bytes = static_cast<std::uint16_t>(key_of_entry.size());
-  grow_by_eighth(keys, key_of_entry.size(), 256);
+  grow(keys, key_of_entry.size(), 16'384);
   keys.append(key_of_entry);
   set_value(entry, cid);
   return entry;
@@ -121,15 +126,13 @@ void MstTree::pack_keys() {
   dead_key_bytes = 0;
 }
 
-Result<void> MstTree::check_room(std::size_t key_bytes) const {
+Result<void> MstTree::check_room(std::size_t key_bytes, std::size_t more_nodes) const {
   if (key_bytes > kKeyBytesLimit - keys.size()) {
     return Error{Errc::limit, "the keys of an MST exceed 4 GiB"};
   }
-  // An insertion adds at most two nodes for each layer.
-  const std::size_t used = nodes.size() - unused_nodes;
-  if (used + 2 * (kMstLayerMax + 1) > limits.nodes_max) {
-    return Error{Errc::limit, "MST has " + std::to_string(used) + " nodes, allowed " +
-                                  std::to_string(limits.nodes_max)};
+  if (nodes.size() - unused_nodes + more_nodes > limits.nodes_max) {
+    return Error{Errc::limit,
+                 "MST would have more than " + std::to_string(limits.nodes_max) + " nodes"};
   }
   return {};
 }
@@ -141,8 +144,9 @@ std::size_t MstTree::lower_bound(const Node& node, std::string_view wanted) cons
   return static_cast<std::size_t>(found - node.entries.begin());
 }
 
-Result<MstTree::Path> MstTree::find_path(std::string_view wanted) const {
-  Path path;  // NOLINT(cppcoreguidelines-pro-type-member-init): steps are written when taken
+Result<void> MstTree::find_path(std::string_view wanted, Path& path) const {
+  path.length = 0;
+  path.is_found = false;
   for (MstNodeAt at = root; at != kMstNone;) {
     const Node& node = nodes[at];
     if (node.state == State::unknown) return unknown_error(at);
@@ -151,16 +155,22 @@ Result<MstTree::Path> MstTree::find_path(std::string_view wanted) const {
     path.steps[path.length++] = {at, static_cast<std::uint32_t>(entry)};
     if (entry < node.entries.size() && key(node.entries[entry]) == wanted) {
       path.is_found = true;
-      return path;
+      return {};
     }
     at = child_before(at, entry);
   }
-  return path;
+  return {};
 }
 
 Error MstTree::unknown_error(MstNodeAt at) const {
   return {Errc::not_found,
           "MST node " + cid_to_string(blessed_cid(nodes[at].digest)) + " is not here"};
+}
+
+Bytes MstTree::empty_node() {
+  Bytes block;
+  MstNodeWriter(block, 0).finish(nullptr);
+  return block;
 }
 
 void MstTree::write_node(MstNodeAt at, Bytes& out) {

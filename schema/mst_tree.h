@@ -51,6 +51,7 @@ struct MstTree {
   };
 
   // The nodes from the root towards a key, and in each the first entry that is not below it.
+  // A kilobyte that is not cleared: handed on by reference.
   struct Path {
     struct Step {
       MstNodeAt node;
@@ -63,7 +64,7 @@ struct MstTree {
     const Step& last() const { return steps[length - 1]; }
   };
 
-  explicit MstTree(const MstLimits& limits_of_tree) : limits(limits_of_tree) {}
+  explicit MstTree(const MstLimits& limits_of_tree);
 
   // ---- mst_tree.cc: the parts ----
   MstNodeAt add_node(int layer);
@@ -81,13 +82,14 @@ struct MstTree {
   Entry make_entry(std::string_view key_of_entry, ByteView cid);
   void release(const Entry& entry);  // its key and value; the caller takes it out of its node
   void pack_keys();                  // drops the bytes of keys that are gone
-  Result<void> check_room(std::size_t key_bytes) const;
+  Result<void> check_room(std::size_t key_bytes, std::size_t more_nodes) const;
 
   // Fails where the path leads into a subtree that is not held.
-  Result<Path> find_path(std::string_view wanted) const;
+  Result<void> find_path(std::string_view wanted, Path& path) const;
   std::size_t lower_bound(const Node& node, std::string_view wanted) const;
   Error unknown_error(MstNodeAt at) const;
 
+  static Bytes empty_node();                  // the block of the empty tree
   void write_node(MstNodeAt at, Bytes& out);  // children must be hashed
   const Sha256Digest& digest_of(MstNodeAt at);
 

@@ -119,7 +119,8 @@ class Proof {
   Proof(MstTree& tree, MstUnknown unknown) : tree_(tree), unknown_(unknown) {}
 
   Result<void> mark(std::string_view key) {
-    STANDPIPE_TRY(const MstTree::Path path, tree_.find_path(key));
+    MstTree::Path path;  // NOLINT(cppcoreguidelines-pro-type-member-init): written when taken
+    STANDPIPE_CHECK(tree_.find_path(key, path));
     for (std::size_t i = 0; i < path.length; ++i) marked_.push_back(path.steps[i].node);
     if (!path.is_found) return {};
     // The neighbours of a key are either beside it on the path or at the facing edges of the
@@ -173,35 +174,7 @@ class Proof {
   Bytes block_;
 };
 
-Bytes empty_node() {
-  Bytes block;
-  MstNodeWriter(block, 0).finish(nullptr);
-  return block;
-}
-
 }  // namespace
-
-Mst::Mst(const MstLimits& limits) : tree_(std::make_unique<MstTree>(limits)) {}
-Mst::~Mst() = default;
-Mst::Mst(Mst&&) noexcept = default;
-Mst& Mst::operator=(Mst&&) noexcept = default;
-
-Sha256Digest Mst::root() {
-  return tree_->root == kMstNone ? sha256(empty_node()) : tree_->digest_of(tree_->root);
-}
-
-Result<std::optional<ByteView>> Mst::find(std::string_view key) const {
-  STANDPIPE_TRY(const MstTree::Path path, tree_->find_path(key));
-  if (!path.is_found) return std::optional<ByteView>();
-  return std::optional<ByteView>(
-      tree_->value(tree_->nodes[path.last().node].entries[path.last().entry]));
-}
-
-Result<std::optional<Cid>> Mst::put(std::string_view key, ByteView value) {
-  return tree_->put(key, value);
-}
-
-Result<std::optional<Cid>> Mst::erase(std::string_view key) { return tree_->erase(key); }
 
 Result<void> Mst::walk(const Visit& visit, MstUnknown unknown) const {
   STANDPIPE_CHECK(walk_from(*tree_, tree_->root, visit, unknown));
@@ -240,7 +213,7 @@ Result<void> Mst::visit_proof(std::span<const std::string_view> keys, const Visi
   Proof proof(*tree_, unknown);
   for (const std::string_view key : keys) STANDPIPE_CHECK(proof.mark(key));
   if (tree_->root == kMstNone && !keys.empty()) {
-    visit(root_digest, empty_node());
+    visit(root_digest, MstTree::empty_node());
   } else {
     proof.visit(visit);
   }
@@ -249,30 +222,8 @@ Result<void> Mst::visit_proof(std::span<const std::string_view> keys, const Visi
 
 void Mst::visit_nodes(const VisitNode& visit) {
   const Sha256Digest root_digest = root();
-  if (tree_->root == kMstNone) return visit(root_digest, empty_node());
+  if (tree_->root == kMstNone) return visit(root_digest, MstTree::empty_node());
   Proof(*tree_, MstUnknown::skip).visit_all(visit);
-}
-
-MstCounts Mst::counts() const {
-  MstCounts counts;
-  for (const MstTree::Node& node : tree_->nodes) {
-    if (node.state == State::unknown) ++counts.unknown;
-    if (node.state == State::hashed || node.state == State::changed) ++counts.nodes;
-    counts.keys += node.entries.size();
-  }
-  return counts;
-}
-
-std::size_t Mst::memory_bytes() const {
-  std::size_t bytes = sizeof(MstTree) + tree_->nodes.capacity() * sizeof(MstTree::Node) +
-                      tree_->keys.capacity() + tree_->scratch.capacity() +
-                      tree_->long_values.capacity() * sizeof(Bytes) +
-                      tree_->unused_long_values.capacity() * sizeof(std::uint32_t);
-  for (const MstTree::Node& node : tree_->nodes) {
-    bytes += node.entries.capacity() * sizeof(MstTree::Entry);
-  }
-  for (const Bytes& value : tree_->long_values) bytes += value.capacity();
-  return bytes;
 }
 
 }  // namespace standpipe

@@ -336,7 +336,7 @@ TEST(MstLoad, LimitsHold) {
   const Bytes low = node_of({std::string(kA0)});
   EXPECT_EQ(load_error({low}, {.node = {.entries_max = 0}}),
             "limit reached: MST node has 1 entries, allowed 0 (in )");
-  EXPECT_EQ(load_error({low}, {.nodes_max = 2}), "limit reached: MST has more than 2 nodes");
+  EXPECT_EQ(load_error({low}, {.nodes_max = 2}), "limit reached: MST would have more than 2 nodes");
 }
 
 TEST(Mst, NodesDoNotGrowPastTheirLimit) {
