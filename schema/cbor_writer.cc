@@ -31,7 +31,7 @@ void CborWriter::write_head(std::uint8_t major, std::uint64_t argument) {
     out_->push_back(static_cast<std::byte>(first | argument));
     return;
   }
-  std::array<std::byte, 9> head;
+  std::array<std::byte, 9> head{};
   std::size_t argument_bytes = 8;
   unsigned additional = 27;
   if (argument <= 0xFF) {

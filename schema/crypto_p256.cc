@@ -115,7 +115,7 @@ void lower_s(ByteView s, std::byte* out) {
 
 struct P256PublicKey::Handle {
   KeyHandle key;
-  CompressedPoint point;
+  CompressedPoint point{};
 };
 
 P256PublicKey::P256PublicKey(std::unique_ptr<Handle> handle) : handle_(std::move(handle)) {}
@@ -151,7 +151,7 @@ SignatureCheck P256PublicKey::verify(const Sha256Digest& digest, ByteView signat
   Number s_number = to_number(s);
   STANDPIPE_ASSERT(ECDSA_SIG_set0(parsed.get(), r_number.release(), s_number.release()) == 1,
                    "OpenSSL takes any two numbers");
-  std::array<unsigned char, 80> der;  // at most 72
+  std::array<unsigned char, 80> der{};  // at most 72
   unsigned char* end = der.data();
   const int der_bytes = i2d_ECDSA_SIG(parsed.get(), &end);
   STANDPIPE_ASSERT(der_bytes > 0 && static_cast<std::size_t>(der_bytes) <= der.size(),
@@ -189,7 +189,7 @@ Signature p256_sign(ByteView secret, const CompressedPoint& point, const Sha256D
   STANDPIPE_ASSERT(key != nullptr, "OpenSSL refuses a key that it made");
   const KeyContext context(EVP_PKEY_CTX_new_from_pkey(nullptr, key.get(), nullptr));
   STANDPIPE_ASSERT(context != nullptr, "out of memory");
-  std::array<unsigned char, 80> der;
+  std::array<unsigned char, 80> der{};
   std::size_t der_bytes = der.size();
   STANDPIPE_ASSERT(EVP_PKEY_sign_init(context.get()) == 1 &&
                        EVP_PKEY_sign(context.get(), der.data(), &der_bytes, unsigned_data(digest),

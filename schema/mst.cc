@@ -15,7 +15,7 @@ Sha256Digest Mst::root() {
 }
 
 Result<std::optional<ByteView>> Mst::find(std::string_view key) const {
-  MstTree::Path path;  // NOLINT(cppcoreguidelines-pro-type-member-init): written when taken
+  MstTree::Path path;
   STANDPIPE_CHECK(tree_->find_path(key, path));
   if (!path.is_found) return std::optional<ByteView>();
   return std::optional<ByteView>(

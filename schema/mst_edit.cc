@@ -194,7 +194,7 @@ Result<std::optional<Cid>> MstTree::put(std::string_view wanted, ByteView cid) {
   if (cid.empty() || measure_cid(cid) != cid.size()) {
     return Error{Errc::malformed, "value of an MST key is no binary CID"};
   }
-  MstTree::Path path;  // NOLINT(cppcoreguidelines-pro-type-member-init): written when taken
+  MstTree::Path path;
   STANDPIPE_CHECK(find_path(wanted, path));
   Editor editor(*this);
   if (path.is_found) {
@@ -207,7 +207,7 @@ Result<std::optional<Cid>> MstTree::put(std::string_view wanted, ByteView cid) {
     return before;
   }
   // At most two nodes in each layer are new.
-  STANDPIPE_CHECK(check_room(wanted.size(), 2 * (kMstLayerMax + 1)));
+  STANDPIPE_CHECK(check_room(wanted.size(), std::size_t{2} * (kMstLayerMax + 1)));
   const int layer = mst_layer(wanted);
   if (root == kMstNone || nodes[root].layer < layer) {
     editor.put_above_root(make_entry(wanted, cid), layer);
@@ -225,7 +225,7 @@ Result<std::optional<Cid>> MstTree::put(std::string_view wanted, ByteView cid) {
 
 Result<std::optional<Cid>> MstTree::erase(std::string_view wanted) {
   if (!is_mst_key(wanted)) return key_error(wanted);
-  MstTree::Path path;  // NOLINT(cppcoreguidelines-pro-type-member-init): written when taken
+  MstTree::Path path;
   STANDPIPE_CHECK(find_path(wanted, path));
   if (!path.is_found) return std::optional<Cid>();
   const Entry& entry = nodes[path.last().node].entries[path.last().entry];

@@ -52,7 +52,7 @@ struct MstTree {
 
   // The nodes from the root towards a key, and in each the first entry that is not below it.
   // A kilobyte that is not cleared: handed on by reference.
-  struct Path {
+  struct Path {  // NOLINT(cppcoreguidelines-pro-type-member-init): steps are written when taken
     struct Step {
       MstNodeAt node;
       std::uint32_t entry;

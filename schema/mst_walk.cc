@@ -119,7 +119,7 @@ class Proof {
   Proof(MstTree& tree, MstUnknown unknown) : tree_(tree), unknown_(unknown) {}
 
   Result<void> mark(std::string_view key) {
-    MstTree::Path path;  // NOLINT(cppcoreguidelines-pro-type-member-init): written when taken
+    MstTree::Path path;
     STANDPIPE_CHECK(tree_.find_path(key, path));
     for (std::size_t i = 0; i < path.length; ++i) marked_.push_back(path.steps[i].node);
     if (!path.is_found) return {};

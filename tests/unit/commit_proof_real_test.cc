@@ -154,12 +154,12 @@ TEST(ChangedByte, InTheOperationsIsFound) {
 
 TEST(ChangedByte, InPrevDataIsFound) {
   STANDPIPE_REQUIRE_SHARED();
-  flip_sampled("prevData", test::scaled(3000), 13);
+  flip_sampled("prevData", test::scaled(1000), 13);
 }
 
 TEST(ChangedByte, InTheCommitCidIsFound) {
   STANDPIPE_REQUIRE_SHARED();
-  flip_sampled("commit", test::scaled(3000), 14);
+  flip_sampled("commit", test::scaled(1000), 14);
 }
 
 // A forger renames the commit object after the change, so that its hash is right again: the
