@@ -20,6 +20,7 @@ constexpr std::array<std::string_view, 24> kFaultNames = {
 
 void add(CommitFindings& findings, CommitFault fault, std::string detail,
          std::optional<std::size_t> op = std::nullopt) {
+  if (findings.size() >= kCommitFindingsMax) return;
   findings.push_back({fault, op, std::move(detail)});
 }
 
@@ -158,6 +159,7 @@ void CommitProof::check_blocks(CommitFindings& findings) const {
     add(findings, CommitFault::blocks_too_large, std::to_string(car_.size()) + " bytes");
   }
   for (const CarBlock& block : blocks_.blocks()) {
+    if (findings.size() >= kCommitFindingsMax) return;
     if (!blessed_digest(block.cid)) {
       add(findings, CommitFault::block_cid_unusual, cid_to_string(block.cid));
     }
@@ -212,7 +214,8 @@ bool CommitProof::load_tree(CommitFindings& findings) {
 void CommitProof::check_ops(CommitFindings& findings) {
   if (commit_ == nullptr) return;
   if (commit_->ops.size() > kCommitOpsMax) {
-    add(findings, CommitFault::too_many_ops, std::to_string(commit_->ops.size()) + " operations");
+    return add(findings, CommitFault::too_many_ops,
+               std::to_string(commit_->ops.size()) + " operations");
   }
   const std::vector<bool> is_repeated = find_repeated(commit_->ops);
   for (std::size_t i = 0; i < commit_->ops.size(); ++i) check_op(i, is_repeated[i], findings);
@@ -251,6 +254,9 @@ void CommitProof::check_inversion(CommitFindings& findings) {
   const bool is_first = commit_->since.is_present && !commit_->since.value;
   if (!commit_->prev_data && !is_first) {
     return add(findings, CommitFault::prev_data_absent, "no prevData");
+  }
+  if (commit_->ops.size() > kCommitOpsMax) {
+    return add(findings, CommitFault::not_invertible, "too many operations");
   }
   const auto ops = to_mst_ops(commit_->ops);
   if (!ops) {

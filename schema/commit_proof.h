@@ -63,11 +63,14 @@ struct CommitFinding {
 using CommitFindings = std::vector<CommitFinding>;
 
 inline constexpr std::size_t kCommitBlocksBytesMax = 2'000'000;
-inline constexpr std::size_t kCommitOpsMax = 200;
+inline constexpr std::size_t kCommitOpsMax = 200;  // of more, none is looked at
+inline constexpr std::size_t kCommitFindingsMax =
+    256;  // what a list holds at most; the rest is lost
 
 // A commit, taken apart once for all checks. Borrows from the event, and so from its frame. Every
 // check appends what it finds; what cannot be looked at, since something before it is broken, is
-// left to the check that says so. Not thread-safe.
+// left to the check that says so. Takes up to twenty times the memory of the blocks where keys were
+// made to share long prefixes; real ones take about as much as they are. Not thread-safe.
 class CommitProof {
  public:
   explicit CommitProof(const Commit& commit, const MstLimits& limits = {});

@@ -32,8 +32,8 @@ unsigned char* writable_data(std::span<std::byte> bytes) {
   return reinterpret_cast<unsigned char*>(bytes.data());
 }
 
-// Signing needs a context of its own; checking does not. Never changed after it is made.
-const secp256k1_context* signing_context() {
+// Its making tests the library on this processor. Never changed after that: any thread.
+const secp256k1_context* k256_context() {
   struct Destroy {
     void operator()(secp256k1_context* context) const { secp256k1_context_destroy(context); }
   };
@@ -46,8 +46,8 @@ const secp256k1_context* signing_context() {
 CompressedPoint serialize(const secp256k1_pubkey& key) {
   CompressedPoint point;
   std::size_t size = point.size();
-  secp256k1_ec_pubkey_serialize(secp256k1_context_static, writable_data(std::span(point)), &size,
-                                &key, SECP256K1_EC_COMPRESSED);
+  secp256k1_ec_pubkey_serialize(k256_context(), writable_data(std::span(point)), &size, &key,
+                                SECP256K1_EC_COMPRESSED);
   return point;
 }
 
@@ -55,14 +55,14 @@ SignatureCheck verify_k256(const secp256k1_pubkey& key, const Sha256Digest& dige
                            ByteView signature) {
   secp256k1_ecdsa_signature parsed;
   // r or s not below the order: no signature of anything.
-  if (secp256k1_ecdsa_signature_parse_compact(secp256k1_context_static, &parsed,
-                                              unsigned_data(signature)) != 1) {
+  if (secp256k1_ecdsa_signature_parse_compact(k256_context(), &parsed, unsigned_data(signature)) !=
+      1) {
     return SignatureCheck::mismatch;
   }
-  if (secp256k1_ecdsa_signature_normalize(secp256k1_context_static, nullptr, &parsed) == 1) {
+  if (secp256k1_ecdsa_signature_normalize(k256_context(), nullptr, &parsed) == 1) {
     return SignatureCheck::high_s;
   }
-  return secp256k1_ecdsa_verify(secp256k1_context_static, &parsed, unsigned_data(digest), &key) == 1
+  return secp256k1_ecdsa_verify(k256_context(), &parsed, unsigned_data(digest), &key) == 1
              ? SignatureCheck::valid
              : SignatureCheck::mismatch;
 }
@@ -93,8 +93,8 @@ Result<PublicKey> PublicKey::from_point(Curve curve, ByteView point) {
   parsed->curve = curve;
   bool is_on_curve = false;
   if (curve == Curve::k256) {
-    is_on_curve = secp256k1_ec_pubkey_parse(secp256k1_context_static, &parsed->k256,
-                                            unsigned_data(point), point.size()) == 1;
+    is_on_curve = secp256k1_ec_pubkey_parse(k256_context(), &parsed->k256, unsigned_data(point),
+                                            point.size()) == 1;
     if (is_on_curve) parsed->point = serialize(parsed->k256);
   } else {
     parsed->p256 = P256PublicKey::from_point(point);
@@ -163,7 +163,7 @@ Result<PrivateKey> PrivateKey::from_bytes(Curve curve, ByteView bytes) {
   CompressedPoint point;
   if (curve == Curve::k256) {
     secp256k1_pubkey key;
-    if (secp256k1_ec_pubkey_create(signing_context(), &key, unsigned_data(bytes)) != 1) {
+    if (secp256k1_ec_pubkey_create(k256_context(), &key, unsigned_data(bytes)) != 1) {
       return error;
     }
     point = serialize(key);
@@ -197,12 +197,12 @@ Signature PrivateKey::sign(const Sha256Digest& digest) const {
   if (public_key_.curve() == Curve::p256) return p256_sign(secret_, public_key_.point(), digest);
   secp256k1_ecdsa_signature signature;
   // The default nonce is RFC 6979's, and the library's signatures have low s.
-  STANDPIPE_ASSERT(secp256k1_ecdsa_sign(signing_context(), &signature, unsigned_data(digest),
+  STANDPIPE_ASSERT(secp256k1_ecdsa_sign(k256_context(), &signature, unsigned_data(digest),
                                         unsigned_data(secret_), nullptr, nullptr) == 1,
                    "a valid key signs anything");
   Signature compact;
-  secp256k1_ecdsa_signature_serialize_compact(secp256k1_context_static,
-                                              writable_data(std::span(compact)), &signature);
+  secp256k1_ecdsa_signature_serialize_compact(k256_context(), writable_data(std::span(compact)),
+                                              &signature);
   return compact;
 }
 

@@ -195,9 +195,12 @@ TEST_F(WorkedCommit, HasLimits) {
   for (int i = 0; i < 201; ++i) paths.push_back("a.b.c/" + std::to_string(i));
   commit_.ops.assign(201, commit_.ops[0]);
   for (std::size_t i = 0; i < 201; ++i) commit_.ops[i].path = paths[i];
-  EXPECT_EQ(check().front(), "too_many_ops");
+  EXPECT_EQ(check(), Faults{"too_many_ops"});
+  CommitFindings findings;
+  CommitProof(commit_).check_inversion(findings);
+  EXPECT_EQ(name(findings), Faults{"not_invertible"});
   commit_.ops.pop_back();
-  EXPECT_NE(check().front(), "too_many_ops");
+  EXPECT_EQ(check().front(), "op_differs 0");
 
   const CarBlocks car = CarBlocks::read(blocks_).value();
   Bytes large;
@@ -210,6 +213,16 @@ TEST_F(WorkedCommit, HasLimits) {
   commit_.ops[0].path = "com.example.record/3jqfcqzm3fo2j";
   commit_.blocks = large;
   EXPECT_EQ(check(), Faults{"blocks_too_large"});
+}
+
+TEST_F(WorkedCommit, WithoutEndOfFaultsHasSomeOfThemListed) {
+  const CarBlocks car = CarBlocks::read(blocks_).value();
+  Bytes many;
+  CarWriter writer(many, car.roots());
+  for (const CarBlock& block : car.blocks()) writer.write_block(block.cid, block.bytes);
+  for (int i = 0; i < 1000; ++i) writer.write_block(hex("01550000"), {});
+  commit_.blocks = many;
+  EXPECT_EQ(check(), Faults(256, "block_cid_unusual"));
 }
 
 // The commit object is what it is, but a CAR can name any block as the commit.
