@@ -1,0 +1,92 @@
+// HTTP on the public listener: from an accepted socket to a reply, or to a subscriber.
+//
+// Beast reads requests and performs the WebSocket handshake; a socket that has become a
+// subscriber's leaves for good. http_session.cc is one of the two files of this folder that
+// include Beast.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "replay/request.h"
+#include "schema/base/bytes.h"
+
+namespace standpipe::replay {
+
+// "standpipe/0.1.0 (atproto-relay)". The token keeps relays from crawling us as if we were a PDS.
+std::string server_header(std::string_view version);
+
+struct HttpOptions {
+  std::string server = "standpipe (atproto-relay)";  // the Server header of all replies
+  std::size_t head_bytes_max = 512 << 10;            // request line and fields; more: 431
+  std::size_t body_bytes_max = 64 << 10;             // read and ignored; more: 413
+  std::size_t requests_max = 100;                    // on one connection, which is closed then
+  // For a whole request to arrive, from accept or from the end of the reply before: so also how
+  // long an idle connection is kept.
+  std::chrono::milliseconds request_timeout{10'000};
+  std::chrono::milliseconds reply_timeout{10'000};  // for the peer to take a whole reply
+  // Over all connections that have not become subscribers, which bounds what requests that never
+  // end can hold. One that would pass it is answered 503.
+  std::size_t request_bytes_total_max = 64 << 20;
+};
+
+struct Peer {
+  boost::asio::ip::tcp::endpoint endpoint;  // IPv4 as such, also through an IPv6 listener
+  std::string user_agent;                   // as sent, at most 256 bytes; any bytes
+};
+
+// Whom the sessions serve. Called on their thread only, and not after stop(). Must not throw.
+class HttpHandler {
+ public:
+  virtual ~HttpHandler() = default;
+
+  // Slow work belongs on another thread, awaited.
+  virtual boost::asio::awaitable<HttpReply> handle(PlainRoute route) = 0;
+  // Before the handshake: no such stream, no room. nullopt lets it pass; on_upgrade follows unless
+  // the connection is lost meanwhile, so nothing may be reserved here.
+  virtual std::optional<Refusal> admit(const SubscribeRequest& request, const Peer& peer) = 0;
+  // The handshake is done and the socket is the handler's.
+  // `leftover`: what came behind the handshake, to be read before the socket.
+  virtual void on_upgrade(boost::asio::ip::tcp::socket socket, SubscribeRequest request,
+                          Bytes leftover, Peer peer) = 0;
+};
+
+struct HttpStats {
+  std::uint64_t open = 0;      // connections now
+  std::uint64_t requests = 0;  // answered, upgrades included
+  std::uint64_t upgrades = 0;
+  std::uint64_t refused = 0;   // answered with 4xx or 5xx
+  std::uint64_t timeouts = 0;  // closed for being slow
+};
+
+// The HTTP connections of one network thread. All calls on that thread, which is the one that runs
+// the executors of the sockets: no locks. Connections may outlive the object only as far as
+// stop(), which its destructor calls, lets them: what is left of them touches no handler.
+class HttpSessions {
+ public:
+  // `handler` must outlive this.
+  HttpSessions(HttpHandler& handler, HttpOptions options);
+  ~HttpSessions();
+  HttpSessions(const HttpSessions&) = delete;
+  HttpSessions& operator=(const HttpSessions&) = delete;
+
+  // Takes an accepted socket and serves it until it is closed or has become a subscriber's.
+  void serve(boost::asio::ip::tcp::socket socket);
+  // Closes every connection and takes no more. Their coroutines end as the executor runs on.
+  void stop();
+
+  HttpStats stats() const;
+
+ private:
+  class Impl;
+  std::shared_ptr<Impl> impl_;  // shared with the coroutines of the connections
+};
+
+}  // namespace standpipe::replay
