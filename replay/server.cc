@@ -1,0 +1,367 @@
+#include "replay/server.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <future>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "replay/net_thread.h"
+#include "replay/pages.h"
+#include "schema/base/log.h"
+
+namespace standpipe::replay {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+constexpr std::chrono::milliseconds kAcceptPause{100};  // after the descriptors have run out
+constexpr std::size_t kNetworkThreadsMax = 8;
+// Connections beyond the limit that may wait for their 503; more are closed unheard.
+constexpr std::size_t kRefusalsMax = 64;
+// Descriptors that are not for connections: RocksDB's tables, logs, listeners.
+constexpr std::size_t kDescriptorsReserved = 512;
+constexpr int kBacklog = 4096;
+constexpr std::string_view kRetryAfterSeconds = "5";
+
+Result<tcp::endpoint> parse_endpoint(std::string_view text) {
+  const auto invalid = [&] {
+    return Error{Errc::invalid, fmt::format("'{}' is not an address to listen at: wanted "
+                                            "127.0.0.1:2480 or [::1]:2480, port 0 for any",
+                                            text)};
+  };
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return invalid();
+  std::string_view host = text.substr(0, colon);
+  const std::string_view port_text = text.substr(colon + 1);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+  } else if (host.find(':') != std::string_view::npos) {
+    return invalid();
+  }
+  unsigned port = 0;
+  if (port_text.empty() || port_text.size() > 5) return invalid();
+  for (const char c : port_text) {
+    if (c < '0' || c > '9') return invalid();
+    port = port * 10 + static_cast<unsigned>(c - '0');
+  }
+  error_code ec;
+  const auto address = asio::ip::make_address(std::string(host), ec);
+  if (ec || port > 65535) return invalid();
+  return tcp::endpoint(address, static_cast<std::uint16_t>(port));
+}
+
+std::string to_text(const tcp::endpoint& endpoint) {
+  const std::string host = endpoint.address().to_string();
+  if (endpoint.address().is_v6()) return fmt::format("[{}]:{}", host, endpoint.port());
+  return fmt::format("{}:{}", host, endpoint.port());
+}
+
+// Raises the limit of descriptors as far as we may; what it is then.
+std::size_t raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
+  if (limit.rlim_cur < limit.rlim_max) {
+    const rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max;
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = before;
+  }
+  return limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : static_cast<std::size_t>(limit.rlim_cur);
+}
+
+std::int64_t monotonic_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+}  // namespace
+
+class Server::Impl final : public ServerContext {
+ public:
+  Impl(const storage::Archive& archive, ServerOptions options, ServerHooks hooks,
+       std::string_view version)
+      : archive_(archive),
+        options_(std::move(options)),
+        hooks_(std::move(hooks)),
+        version_(version),
+        feeds_(archive, options_.live_log),
+        egress_(options_.egress_max, monotonic_ms()),
+        pool_(std::make_unique<ReadPool>(options_.read_threads)) {
+    const std::size_t descriptors = raise_descriptor_limit();
+    const std::size_t room = descriptors > 2 * kDescriptorsReserved
+                                 ? descriptors - kDescriptorsReserved
+                                 : descriptors / 2;
+    if (options_.connections_max > room) {
+      log_warn(fmt::format("connections are limited to {} instead of {}: {} descriptors are allowed "
+                           "(ulimit -n)",
+                           room, options_.connections_max, descriptors));
+      options_.connections_max = room;
+    }
+    if (options_.network_threads == 0) {
+      options_.network_threads = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1,
+                                                         kNetworkThreadsMax);
+    }
+  }
+
+  Result<void> listen(const std::vector<std::string>& addresses) {
+    for (const std::string& text : addresses) {
+      STANDPIPE_TRY(const tcp::endpoint endpoint, parse_endpoint(text));
+      tcp::acceptor acceptor(accept_io_);
+      error_code ec;
+      acceptor.open(endpoint.protocol(), ec);
+      if (!ec) acceptor.set_option(tcp::acceptor::reuse_address(true), ec);
+      if (!ec) acceptor.bind(endpoint, ec);
+      if (!ec) acceptor.listen(kBacklog, ec);
+      if (ec) {
+        return Error{Errc::io, fmt::format("cannot listen at {}: {}", text, ec.message())};
+      }
+      addresses_.push_back(to_text(acceptor.local_endpoint()));
+      acceptors_.push_back(std::move(acceptor));
+    }
+    return {};
+  }
+
+  void run() {
+    for (std::size_t i = 0; i < options_.network_threads; ++i) {
+      threads_.push_back(std::make_unique<NetThread>(*this));
+    }
+    for (tcp::acceptor& acceptor : acceptors_) accept(acceptor);
+    accept_thread_ = std::thread([this] { accept_io_.run(); });
+  }
+
+  void stop() {
+    if (is_stopped_.exchange(true)) return;
+    asio::post(accept_io_, [this] {
+      error_code ignored;
+      for (tcp::acceptor& acceptor : acceptors_) acceptor.close(ignored);
+      accept_io_.stop();
+    });
+    if (accept_thread_.joinable()) accept_thread_.join();
+    std::vector<std::future<void>> drained;
+    for (const auto& thread : threads_) {
+      auto done = std::make_shared<std::promise<void>>();
+      drained.push_back(done->get_future());
+      thread->drain([done] { done->set_value(); });
+    }
+    const auto end = std::chrono::steady_clock::now() + options_.drain_timeout + options_.linger;
+    for (const auto& one : drained) one.wait_until(end);
+    for (const auto& thread : threads_) thread->stop();
+    pool_.reset();  // its last reads still report to the threads, which are there and do not listen
+  }
+
+  void publish(storage::StreamId stream, storage::EpochNumber epoch,
+               const std::vector<storage::WireRunPtr>& runs) {
+    if (runs.empty()) return;
+    const FeedPtr feed = feeds_.of_writer(stream, epoch, previous(runs.front()->first()));
+    if (feed == nullptr) return;
+    for (const storage::WireRunPtr& run : runs) feed->log.publish(*run);
+    wake();
+  }
+
+  void refresh_streams() {
+    feeds_.refresh();
+    wake();
+  }
+
+  const std::vector<std::string>& addresses() const { return addresses_; }
+
+  ServerStats stats() const {
+    ServerStats sum;
+    if (is_stopped_) return sum;
+    for (const auto& thread : threads_) add(sum, thread->stats());
+    const std::lock_guard lock(places_mutex_);
+    sum.accepted = accepted_;
+    sum.refused_address = refused_address_;
+    sum.refused_total = refused_total_;
+    return sum;
+  }
+
+  std::size_t live_bytes() const {
+    std::size_t bytes = 0;
+    for (const FeedPtr& feed : feeds_.newest()) bytes += feed->log.bytes();
+    return bytes;
+  }
+
+  // -- ServerContext ------------------------------------------------------------------------------
+  const storage::Archive& archive() const override { return archive_; }
+  const ServerOptions& options() const override { return options_; }
+  Feeds& feeds() override { return feeds_; }
+  ReadPool& read_pool() override { return *pool_; }
+  SharedBucket& egress() override { return egress_; }
+  std::string server_name() const override { return server_header(version_); }
+
+  HttpReply answer(const PlainRoute& route) override {
+    if (const auto* gaps = std::get_if<GapsRequest>(&route)) return answer_gaps(*gaps);
+    if (const auto* health = std::get_if<HealthRequest>(&route)) {
+      return health_reply(hooks_.health(), health->max_lag_s);
+    }
+    std::vector<ServedStream> served;
+    for (const storage::StreamInfo& stream : archive_.streams()) {
+      served.push_back({stream.spec.name, stream.spec.kind});
+    }
+    return banner_reply(version_, served);
+  }
+
+  bool is_catching_up(const std::string& stream) override {
+    return hooks_.is_catching_up && hooks_.is_catching_up(stream);
+  }
+
+  std::optional<Refusal> take_place(const asio::ip::address& address) override {
+    const std::lock_guard lock(places_mutex_);
+    const HttpHeaders retry{{"Retry-After", std::string(kRetryAfterSeconds)}};
+    if (places_taken_ >= options_.connections_max) {
+      ++refused_total_;
+      return Refusal{503, retry, "ServiceUnavailable",
+                     fmt::format("this host serves at most {} connections",
+                                 options_.connections_max)};
+    }
+    std::size_t& own = places_[address];
+    if (own >= options_.connections_per_address_max) {
+      ++refused_address_;
+      return Refusal{429, retry, "RateLimitExceeded",
+                     fmt::format("this host serves at most {} connections from one address",
+                                 options_.connections_per_address_max)};
+    }
+    ++own;
+    ++places_taken_;
+    return std::nullopt;
+  }
+
+  void give_place_back(const asio::ip::address& address) override {
+    const std::lock_guard lock(places_mutex_);
+    --places_taken_;
+    const auto own = places_.find(address);
+    if (--own->second == 0) places_.erase(own);
+  }
+
+ private:
+  static void add(ServerStats& sum, const ServerStats& one) {
+    sum.connections += one.connections;
+    sum.subscribers += one.subscribers;
+    sum.live += one.live;
+    sum.backfill += one.backfill;
+    sum.waiting += one.waiting;
+    sum.blocked += one.blocked;
+    sum.subscribed += one.subscribed;
+    sum.bytes_sent += one.bytes_sent;
+    sum.sends += one.sends;
+    sum.cutovers += one.cutovers;
+    sum.fallbacks += one.fallbacks;
+    sum.pongs += one.pongs;
+    for (std::size_t i = 0; i < kEndReasons; ++i) sum.ended[i] += one.ended[i];
+  }
+
+  void wake() {
+    for (const auto& thread : threads_) thread->wake();
+  }
+
+  HttpReply answer_gaps(const GapsRequest& request) {
+    const auto info = archive_.find_stream(request.stream);
+    if (!info) {
+      return reply_of({404, {}, "NotFound", fmt::format("no stream '{}' here", request.stream)});
+    }
+    const storage::EpochNumber epoch = request.epoch.value_or(info->epochs.back().number);
+    const auto gaps =
+        archive_.gaps(info->id, epoch, request.after, request.before, request.limit + 1);
+    if (!gaps) return reply_of({404, {}, "NotFound", gaps.error().detail});
+    return gaps_reply(request.stream, epoch, *gaps, request.limit);
+  }
+
+  // The one with the fewest connections; of equals the next in turn.
+  NetThread& next_thread() {
+    NetThread* best = nullptr;
+    for (std::size_t i = 0; i < threads_.size(); ++i) {
+      NetThread* one = threads_[(turn_ + i) % threads_.size()].get();
+      if (best == nullptr || one->connections() < best->connections()) best = one;
+    }
+    ++turn_;
+    return *best;
+  }
+
+  bool is_crowded() const {
+    std::size_t connections = 0;
+    for (const auto& thread : threads_) connections += thread->connections();
+    return connections >= options_.connections_max + kRefusalsMax;
+  }
+
+  void accept(tcp::acceptor& acceptor) {
+    NetThread& thread = next_thread();
+    acceptor.async_accept(thread.executor(), [this, &acceptor, &thread](const error_code& ec,
+                                                                        tcp::socket socket) {
+      if (ec == asio::error::operation_aborted) return;
+      if (ec) {
+        // Out of descriptors, most likely: others must close first.
+        auto pause = std::make_shared<asio::steady_timer>(accept_io_, kAcceptPause);
+        pause->async_wait([this, &acceptor, pause](const error_code& stopped) {
+          if (!stopped) accept(acceptor);
+        });
+        return;
+      }
+      const bool is_too_many = is_crowded();
+      {
+        const std::lock_guard lock(places_mutex_);
+        ++(is_too_many ? refused_total_ : accepted_);
+      }
+      if (!is_too_many) thread.serve(std::move(socket));
+      accept(acceptor);
+    });
+  }
+
+  const storage::Archive& archive_;
+  ServerOptions options_;
+  const ServerHooks hooks_;
+  const std::string version_;
+  Feeds feeds_;
+  SharedBucket egress_;
+  std::unique_ptr<ReadPool> pool_;
+  std::vector<std::unique_ptr<NetThread>> threads_;
+
+  asio::io_context accept_io_{1};
+  std::vector<tcp::acceptor> acceptors_;
+  std::vector<std::string> addresses_;
+  std::size_t turn_ = 0;  // of the accept thread
+  std::thread accept_thread_;
+  std::atomic<bool> is_stopped_ = false;
+
+  mutable std::mutex places_mutex_;  // guards everything below
+  std::map<asio::ip::address, std::size_t> places_;
+  std::size_t places_taken_ = 0;
+  std::uint64_t accepted_ = 0, refused_address_ = 0, refused_total_ = 0;
+};
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Server::~Server() { impl_->stop(); }
+
+Result<std::unique_ptr<Server>> Server::start(const storage::Archive& archive,
+                                              const std::vector<std::string>& addresses,
+                                              ServerOptions options, ServerHooks hooks,
+                                              std::string_view version) {
+  auto impl = std::make_unique<Impl>(archive, std::move(options), std::move(hooks), version);
+  STANDPIPE_CHECK(impl->listen(addresses));
+  impl->run();
+  return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+const std::vector<std::string>& Server::addresses() const { return impl_->addresses(); }
+void Server::publish(storage::StreamId stream, storage::EpochNumber epoch,
+                     const std::vector<storage::WireRunPtr>& runs) {
+  impl_->publish(stream, epoch, runs);
+}
+void Server::refresh_streams() { impl_->refresh_streams(); }
+ServerStats Server::stats() const { return impl_->stats(); }
+std::size_t Server::live_bytes() const { return impl_->live_bytes(); }
+void Server::stop() { impl_->stop(); }
+
+}  // namespace standpipe::replay

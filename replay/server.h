@@ -1,0 +1,66 @@
+// The server: listens, and serves what the archive holds and what becomes durable.
+//
+//   publish() --> LiveLog of the stream --> network threads --> subscribers
+//                                             ^
+//                 archive --> read pool ------+
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "replay/health.h"
+#include "replay/options.h"
+#include "replay/stats.h"
+#include "schema/base/result.h"
+#include "storage/archive.h"
+
+namespace standpipe::replay {
+
+// What the server asks of whoever runs it. Called on network threads: nothing that blocks.
+struct ServerHooks {
+  std::function<HealthReport()> health;  // required
+  // Whether more is about to come from the stream's upstream; null: never.
+  std::function<bool(std::string_view stream)> is_catching_up;
+};
+
+class Server {
+ public:
+  // Listens at each address, "127.0.0.1:2480" or "[::1]:0"; port 0 takes a free one. `archive` must
+  // outlive the server. invalid: not an address; io: cannot listen there, and why.
+  static Result<std::unique_ptr<Server>> start(const storage::Archive& archive,
+                                               const std::vector<std::string>& addresses,
+                                               ServerOptions options, ServerHooks hooks,
+                                               std::string_view version);
+  ~Server();  // stop(), if it was not called
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Where it listens, with the ports that were taken; one for each address given.
+  const std::vector<std::string>& addresses() const;
+
+  // What has become durable in the newest epoch of a stream, in order. One thread per stream. Call
+  // it with every commit, after the commit: what is never published is served only as history.
+  void publish(storage::StreamId stream, storage::EpochNumber epoch,
+               const std::vector<storage::WireRunPtr>& runs);
+  // A stream was made, or an epoch has begun: its subscribers end, so that they ask anew.
+  void refresh_streams();
+
+  // Any thread; waits for the network threads.
+  ServerStats stats() const;
+  std::size_t live_bytes() const;  // held in memory for live subscribers
+
+  // Nobody new; every connection ends at a frame boundary, without a close frame: the one ending
+  // after which all clients come back by themselves. Takes up to options.drain_timeout.
+  void stop();
+
+ private:
+  class Impl;
+  explicit Server(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace standpipe::replay

@@ -1,0 +1,19 @@
+// What the kernel knows of a TCP connection, and what we ask of it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+namespace standpipe::replay {
+
+// Set on every subscriber's socket: no delay, little unsent data in the kernel (so that control
+// frames do not queue behind megabytes), and an end to peers that are not there any more.
+void prepare_subscriber_socket(int fd, std::chrono::milliseconds user_timeout);
+
+// Bytes that the peer has acknowledged so far; nullopt where the kernel does not say.
+std::optional<std::uint64_t> acknowledged_bytes(int fd);
+// Whether bytes that we wrote wait for the peer.
+bool has_unacknowledged(int fd);
+
+}  // namespace standpipe::replay

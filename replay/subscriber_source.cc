@@ -1,0 +1,210 @@
+// Where a subscriber begins, and where its frames come from: the live log or the archive.
+#include <utility>
+
+#include "replay/control_frames.h"
+#include "replay/subscriber.h"
+#include "schema/base/log.h"
+
+namespace standpipe::replay {
+namespace {
+
+// An error frame and the close that follows it.
+Bytes error_words(Bytes frame, std::string_view name) {
+  const Bytes close = close_frame(kClosePolicy, name);
+  frame.insert(frame.end(), close.begin(), close.end());
+  return frame;
+}
+
+}  // namespace
+
+void Subscriber::end_with_error(EndReason reason) {
+  end(reason,
+      reason == EndReason::future_cursor ? error_words(future_cursor_frame(), kFutureCursor)
+                                         : error_words(consumer_too_slow_frame(), kConsumerTooSlow),
+      host_.options->linger);
+}
+
+CursorWindow Subscriber::window() const {
+  CursorWindow window;
+  const Feed& feed = *view_->feed;
+  window.newest = host_.archive->newest(feed.stream, feed.epoch);
+  window.is_catching_up = is_catching_up_();
+  if (const auto info = host_.archive->find_stream(feed.name)) {
+    for (const storage::EpochInfo& epoch : info->epochs) {
+      if (epoch.number == feed.epoch) window.window_floor = epoch.window_floor;
+    }
+  }
+  return window;
+}
+
+void Subscriber::begin_at(std::optional<std::int64_t> cursor) {
+  const CursorStart start = judge_cursor(cursor, host_.options->cursor_mode, window());
+  switch (start.verdict) {
+    case CursorVerdict::outdated:
+      first_words_ = outdated_cursor_frame();
+      [[fallthrough]];
+    case CursorVerdict::live:
+    case CursorVerdict::replay:
+      begin_after(start.after);
+      return;
+    case CursorVerdict::wait:
+      if (host_.options->future_cursor_wait.count() > 0) {
+        future_until_ms_ = host_.now_ms() + host_.options->future_cursor_wait.count();
+        set_state(State::future);
+        is_listed_ = true;
+        view_->waiting.push_back(shared_from_this());
+        return;
+      }
+      [[fallthrough]];
+    case CursorVerdict::future:
+      set_state(State::live);
+      end_with_error(EndReason::future_cursor);
+      return;
+  }
+}
+
+// A cursor from the future waits: for newest to get there, or for its time to be over.
+void Subscriber::judge_again() {
+  const CursorStart start = judge_cursor(request_.cursor, host_.options->cursor_mode, window());
+  if (start.verdict == CursorVerdict::wait && host_.now_ms() < future_until_ms_) {
+    if (!is_listed_) {
+      is_listed_ = true;
+      view_->waiting.push_back(shared_from_this());
+    }
+    return;
+  }
+  if (start.verdict == CursorVerdict::wait || start.verdict == CursorVerdict::future) {
+    end_with_error(EndReason::future_cursor);
+    return;
+  }
+  if (start.verdict == CursorVerdict::outdated) first_words_ = outdated_cursor_frame();
+  begin_after(start.after);
+}
+
+bool Subscriber::is_before_oldest(std::int64_t clock_ms) const {
+  const Feed& feed = *view_->feed;
+  for (const storage::PartitionInfo& partition : host_.archive->partitions()) {
+    const bool is_ours = partition.stream == feed.stream && partition.epoch == feed.epoch;
+    if (is_ours && partition.frames > 0) return clock_ms < partition.clock_first_ms;
+  }
+  return false;
+}
+
+void Subscriber::begin_at_time(std::int64_t clock_ms) {
+  const Feed& feed = *view_->feed;
+  auto opened = Backfill::open(*host_.archive, feed.stream, feed.epoch, *host_.pool);
+  if (!opened) {
+    log_warn("a subscriber cannot be given a position: " + to_string(opened.error()));
+    end(EndReason::read_failed, {}, host_.options->linger);
+    return;
+  }
+  backfill_ = std::move(*opened);
+  if (is_before_oldest(clock_ms)) first_words_ = outdated_cursor_frame();
+  backfill_->position_at(clock_ms, [self = shared_from_this()](const Result<Seq>& found) {
+    self->host_.post([self, found] {
+      if (self->is_gone()) return;
+      if (!found) {
+        log_warn("a subscriber cannot be given a position: " + to_string(found.error()));
+        self->end(EndReason::read_failed, {}, self->host_.options->linger);
+        return;
+      }
+      self->begin_after(*found);
+    });
+  });
+}
+
+void Subscriber::begin_after(Seq after) {
+  subscription_.move_to(after);
+  progress_told_ = after;
+  if (view_->tail.holds(after)) {
+    backfill_.reset();
+    set_state(State::live);
+  } else {
+    set_state(State::backfill);
+  }
+  host_.schedule(shared_from_this());
+}
+
+// ---- The archive ----
+
+void Subscriber::go_live() {
+  ++host_.stats.cutovers;
+  run_.reset();
+  next_.reset();
+  backfill_.reset();
+  place_ = {};
+  set_state(State::live);
+}
+
+void Subscriber::fall_back() {
+  ++host_.stats.fallbacks;
+  set_state(State::backfill);
+}
+
+// The run is at its end, or there was none yet.
+Subscriber::Pumped Subscriber::next_run() {
+  const Seq after = subscription_.position().after;
+  run_.reset();
+  // Above the second segment, so as not to fall out again at once. At the archive's end every
+  // position is inside.
+  if (after >= view_->tail.reentry_floor()) {
+    go_live();
+    return Pumped::again;
+  }
+  if (next_ != nullptr) {
+    run_ = std::move(next_);
+    next_.reset();
+    if (!is_reading_) read_archive(run_->last());
+    return Pumped::again;
+  }
+  if (!is_reading_) read_archive(after);
+  return Pumped::waits;
+}
+
+void Subscriber::read_archive(Seq after) {
+  if (backfill_ == nullptr) {
+    const Feed& feed = *view_->feed;
+    auto opened = Backfill::open(*host_.archive, feed.stream, feed.epoch, *host_.pool);
+    if (!opened) {
+      log_warn("a subscriber cannot be served: " + to_string(opened.error()));
+      end(EndReason::read_failed, {}, host_.options->linger);
+      return;
+    }
+    backfill_ = std::move(*opened);
+  }
+  is_reading_ = true;
+  read_after_ = after;
+  backfill_->read_after(after, [self = shared_from_this()](Result<storage::ReadStep> step) {
+    self->host_.post([self, step = std::move(step)]() mutable {
+      self->is_reading_ = false;
+      if (!self->is_gone()) self->on_read(std::move(step));
+    });
+  });
+}
+
+void Subscriber::on_read(Result<storage::ReadStep> step) {
+  if (state_ != State::backfill) return;
+  const bool is_ahead = run_ != nullptr;
+  if (!step) {
+    if (is_ahead) return;  // it is asked for again when it is needed
+    // What is wrong with the archive is said by who holds it.
+    log_warn("a subscriber cannot be served: " + to_string(step.error()));
+    end(EndReason::read_failed, {}, host_.options->linger);
+    return;
+  }
+  if (auto* slice = std::get_if<storage::RunSlice>(&*step)) {
+    // A run that was asked for while another was sent follows that one, which may be gone since.
+    if (is_ahead && read_after_ == run_->last()) next_ = std::move(slice->run);
+    if (!is_ahead && read_after_ <= subscription_.position().after) run_ = std::move(slice->run);
+  } else if (!is_ahead) {
+    if (std::holds_alternative<storage::CaughtUp>(*step)) {
+      if (read_after_ == subscription_.position().after) go_live();
+    } else if (read_after_ == subscription_.position().after) {
+      end_with_error(EndReason::too_slow);
+    }
+  }
+  if (run_ != nullptr && next_ == nullptr && !is_ahead) read_archive(run_->last());
+  host_.schedule(shared_from_this());
+}
+
+}  // namespace standpipe::replay
