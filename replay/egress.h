@@ -12,9 +12,9 @@ namespace standpipe::replay {
 // need no clock. Not thread-safe.
 class TokenBucket {
  public:
-  // `bytes_per_second` 0: no limit.
+  // `bytes_per_second` 0: no limit. More than 10^15 counts as that.
   TokenBucket(std::uint64_t bytes_per_second, std::int64_t now_ms)
-      : rate_(bytes_per_second), tokens_(burst()), filled_ms_(now_ms) {}
+      : rate_(std::min(bytes_per_second, kRateMax)), millibytes_(burst()), filled_ms_(now_ms) {}
 
   bool is_unlimited() const { return rate_ == 0; }
   // What may be sent of `wanted`. 0: try again some milliseconds later.
@@ -22,10 +22,13 @@ class TokenBucket {
   void give_back(std::size_t bytes);  // was taken, and not sent
 
  private:
-  std::uint64_t burst() const { return std::max<std::uint64_t>(rate_ / 10, 1); }
+  static constexpr std::uint64_t kRateMax = 1'000'000'000'000'000;
+  static constexpr std::int64_t kBurstMs = 100;
+  // At least a byte, or the slowest rate would never send one.
+  std::uint64_t burst() const { return std::max<std::uint64_t>(rate_ * kBurstMs, 1000); }
 
-  std::uint64_t rate_;
-  std::uint64_t tokens_;
+  std::uint64_t rate_;        // bytes a second, so millibytes a millisecond
+  std::uint64_t millibytes_;  // that may be sent now
   std::int64_t filled_ms_;
 };
 

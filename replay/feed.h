@@ -20,7 +20,10 @@ namespace standpipe::replay {
 struct Feed {
   Feed(const storage::StreamInfo& info, storage::EpochNumber number, Seq newest,
        const LiveLog::Limits& limits)
-      : stream(info.id), name(info.spec.name), kind(info.spec.kind), epoch(number),
+      : stream(info.id),
+        name(info.spec.name),
+        kind(info.spec.kind),
+        epoch(number),
         log(newest, limits) {}
 
   const storage::StreamId stream;

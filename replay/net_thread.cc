@@ -84,7 +84,8 @@ class NetThread::Impl final : public SubscriberHost, public HttpHandler {
       on_drained_ = std::move(done);
       sessions_.stop();
       const std::vector<SubscriberPtr> all(subscribers_.begin(), subscribers_.end());
-      for (const SubscriberPtr& one : all) one->end(EndReason::shutdown, {}, options->drain_timeout);
+      for (const SubscriberPtr& one : all)
+        one->end(EndReason::shutdown, {}, options->drain_timeout);
       tell_if_drained();
     });
   }
@@ -144,7 +145,9 @@ class NetThread::Impl final : public SubscriberHost, public HttpHandler {
     const auto feed = server_.feeds().find(request.stream, request.kind, request.epoch);
     if (!feed) {
       const bool has_none = feed.error().code == Errc::unsupported;
-      return Refusal{has_none ? 501 : 404, {}, has_none ? "MethodNotImplemented" : "NotFound",
+      return Refusal{has_none ? 501 : 404,
+                     {},
+                     has_none ? "MethodNotImplemented" : "NotFound",
                      feed.error().detail};
     }
     // Only to tell in time: the place itself is taken once the handshake is done.

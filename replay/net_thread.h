@@ -53,14 +53,14 @@ class NetThread {
 
   // Any thread, up to stop().
   void serve(boost::asio::ip::tcp::socket socket);  // accepted, of this executor
-  std::size_t connections() const;  // open, subscribers included; a moment old
+  std::size_t connections() const;                  // open, subscribers included; a moment old
   void wake();  // something was published, or an epoch has ended; costs one post for any number
   // Takes nobody new, and ends all subscribers at a frame boundary; calls `done` on the thread once
   // the last is gone, at the latest after options().drain_timeout.
   void drain(std::function<void()> done);
   ServerStats stats() const;  // waits for the thread; not after stop()
-  // Ends what is left, without ceremony, and the thread. Reads of the archive that are under way may
-  // still report to this object, which does not listen any more: it must outlive the read pool.
+  // Ends what is left, without ceremony, and the thread. Reads of the archive that are under way
+  // may still report to this object, which does not listen any more: it must outlive the read pool.
   void stop();
 
  private:

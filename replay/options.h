@@ -17,13 +17,13 @@ struct ServerOptions {
   // nothing yet.
   std::chrono::milliseconds future_cursor_wait{30'000};
   std::chrono::milliseconds handshake_timeout{10'000};  // from the connection to the whole head
-  std::chrono::milliseconds stall_timeout{60'000};  // bytes pending, and none acknowledged
-  std::chrono::milliseconds ping_interval{30'000};  // without a write of ours
-  std::chrono::milliseconds linger{1'000};          // for a peer to take our last words
-  std::chrono::milliseconds drain_timeout{5'000};   // at shutdown: to reach a frame's boundary
+  std::chrono::milliseconds stall_timeout{60'000};      // bytes pending, and none acknowledged
+  std::chrono::milliseconds ping_interval{30'000};      // without a write of ours
+  std::chrono::milliseconds linger{1'000};              // for a peer to take our last words
+  std::chrono::milliseconds drain_timeout{5'000};       // at shutdown: to reach a frame's boundary
 
   // -- Limits -------------------------------------------------------------------------------------
-  std::size_t connections_max = 10'000;            // in total
+  std::size_t connections_max = 10'000;  // in total
   std::size_t connections_per_address_max = 1'000;
   std::uint64_t egress_max = 0;                 // bytes per second, all subscribers; 0: none
   std::uint64_t egress_per_subscriber_max = 0;  // likewise, each

@@ -104,14 +104,15 @@ class Server::Impl final : public ServerContext {
                                  ? descriptors - kDescriptorsReserved
                                  : descriptors / 2;
     if (options_.connections_max > room) {
-      log_warn(fmt::format("connections are limited to {} instead of {}: {} descriptors are allowed "
-                           "(ulimit -n)",
-                           room, options_.connections_max, descriptors));
+      log_warn(
+          fmt::format("connections are limited to {} instead of {}: {} descriptors are allowed "
+                      "(ulimit -n)",
+                      room, options_.connections_max, descriptors));
       options_.connections_max = room;
     }
     if (options_.network_threads == 0) {
-      options_.network_threads = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1,
-                                                         kNetworkThreadsMax);
+      options_.network_threads =
+          std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, kNetworkThreadsMax);
     }
   }
 
@@ -223,9 +224,9 @@ class Server::Impl final : public ServerContext {
     const HttpHeaders retry{{"Retry-After", std::string(kRetryAfterSeconds)}};
     if (places_taken_ >= options_.connections_max) {
       ++refused_total_;
-      return Refusal{503, retry, "ServiceUnavailable",
-                     fmt::format("this host serves at most {} connections",
-                                 options_.connections_max)};
+      return Refusal{
+          503, retry, "ServiceUnavailable",
+          fmt::format("this host serves at most {} connections", options_.connections_max)};
     }
     std::size_t& own = places_[address];
     if (own >= options_.connections_per_address_max) {
@@ -298,25 +299,25 @@ class Server::Impl final : public ServerContext {
 
   void accept(tcp::acceptor& acceptor) {
     NetThread& thread = next_thread();
-    acceptor.async_accept(thread.executor(), [this, &acceptor, &thread](const error_code& ec,
-                                                                        tcp::socket socket) {
-      if (ec == asio::error::operation_aborted) return;
-      if (ec) {
-        // Out of descriptors, most likely: others must close first.
-        auto pause = std::make_shared<asio::steady_timer>(accept_io_, kAcceptPause);
-        pause->async_wait([this, &acceptor, pause](const error_code& stopped) {
-          if (!stopped) accept(acceptor);
+    acceptor.async_accept(
+        thread.executor(), [this, &acceptor, &thread](const error_code& ec, tcp::socket socket) {
+          if (ec == asio::error::operation_aborted) return;
+          if (ec) {
+            // Out of descriptors, most likely: others must close first.
+            auto pause = std::make_shared<asio::steady_timer>(accept_io_, kAcceptPause);
+            pause->async_wait([this, &acceptor, pause](const error_code& stopped) {
+              if (!stopped) accept(acceptor);
+            });
+            return;
+          }
+          const bool is_too_many = is_crowded();
+          {
+            const std::lock_guard lock(places_mutex_);
+            ++(is_too_many ? refused_total_ : accepted_);
+          }
+          if (!is_too_many) thread.serve(std::move(socket));
+          accept(acceptor);
         });
-        return;
-      }
-      const bool is_too_many = is_crowded();
-      {
-        const std::lock_guard lock(places_mutex_);
-        ++(is_too_many ? refused_total_ : accepted_);
-      }
-      if (!is_too_many) thread.serve(std::move(socket));
-      accept(acceptor);
-    });
   }
 
   const storage::Archive& archive_;

@@ -16,8 +16,7 @@ constexpr int kUnsentBytes = 128 << 10;
 
 void set_option(int fd, int option, int value) {
   // An option that a kernel does not have costs memory or time, not correctness.
-  [[maybe_unused]] const int result =
-      ::setsockopt(fd, IPPROTO_TCP, option, &value, sizeof value);
+  [[maybe_unused]] const int result = ::setsockopt(fd, IPPROTO_TCP, option, &value, sizeof value);
 }
 
 }  // namespace

@@ -13,12 +13,12 @@ enum class EndReason : std::uint8_t {
   connection_lost,  // reset, or timed out by the kernel
   until_reached,
   future_cursor,
-  too_slow,         // stalled, or retention took what it was to get
-  protocol_error,   // it broke RFC 6455
+  too_slow,        // stalled, or retention took what it was to get
+  protocol_error,  // it broke RFC 6455
   message_too_big,
   epoch_ended,
-  erased,           // the frame in progress is gone
-  read_failed,      // our archive could not be read
+  erased,       // the frame in progress is gone
+  read_failed,  // our archive could not be read
   shutdown,
 };
 inline constexpr std::size_t kEndReasons = 11;

@@ -69,8 +69,8 @@ void Subscriber::wait_readable() {
 
 void Subscriber::on_readable() {
   for (int reads = 0; reads < kReadsPerTurn; ++reads) {
-    const ssize_t size = ::recv(socket_.native_handle(), host_.scratch.data(), host_.scratch.size(),
-                                MSG_DONTWAIT);
+    const ssize_t size =
+        ::recv(socket_.native_handle(), host_.scratch.data(), host_.scratch.size(), MSG_DONTWAIT);
     if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
     if (size < 0 && errno == EINTR) continue;
     if (size <= 0) {
@@ -241,8 +241,7 @@ Subscriber::Pumped Subscriber::send_frames(std::size_t slice_bytes) {
     return Pumped::waits;
   }
   if (careful_sends_ > 0) --careful_sends_;
-  const bool is_at_end =
-      subscription_.has_passed_end() || (plan.meets_end && !plan.has_cut);
+  const bool is_at_end = subscription_.has_passed_end() || (plan.meets_end && !plan.has_cut);
   if (is_at_end && subscription_.is_at_boundary()) end_at_until();
   return Pumped::again;
 }

@@ -45,7 +45,7 @@ struct FeedView {
 // What a subscriber needs of its thread.
 class SubscriberHost {
  public:
-  virtual void schedule(const SubscriberPtr& subscriber) = 0;  // its turn comes
+  virtual void schedule(const SubscriberPtr& subscriber) = 0;        // its turn comes
   virtual void schedule_later(const SubscriberPtr& subscriber) = 0;  // in some milliseconds
   virtual void remove(const SubscriberPtr& subscriber) = 0;
   virtual void post(std::function<void()> work) = 0;  // any thread
@@ -178,8 +178,8 @@ class Subscriber : public std::enable_shared_from_this<Subscriber> {
   int careful_sends_ = 0;   // in small slices, after the socket was full
   TokenBucket bucket_;
   std::int64_t written_ms_;
-  std::int64_t blocked_ms_ = 0;     // since when it is
-  std::int64_t progressed_ms_;      // when progress was last told
+  std::int64_t blocked_ms_ = 0;  // since when it is
+  std::int64_t progressed_ms_;   // when progress was last told
   Seq progress_told_ = kSeqNone;
   std::int64_t future_until_ms_ = 0;
   std::int64_t checked_ms_;         // for a stall

@@ -130,11 +130,9 @@ void Subscription::advance(const SendPlan& plan, std::size_t bytes) {
       at_ = {is_all ? std::max(plan.judged, last.seq) : last.seq, 0};
       return;
     }
-    const auto beyond =
-        std::upper_bound(frames.begin(), frames.end(), end,
-                         [](std::size_t offset, const storage::RunFrame& frame) {
-                           return offset < frame.offset;
-                         });
+    const auto beyond = std::upper_bound(
+        frames.begin(), frames.end(), end,
+        [](std::size_t offset, const storage::RunFrame& frame) { return offset < frame.offset; });
     const storage::RunFrame& in_progress = *std::prev(beyond);
     at_ = {previous(in_progress.seq), end - in_progress.offset};
     return;

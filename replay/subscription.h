@@ -65,8 +65,9 @@ class Subscription {
     std::size_t bytes = 0;
     bool to_boundary = false;  // no more than the rest of the frame in progress
   };
-  // Plans to send what follows the position in `span`, whose first frame must be the first one after
-  // the position. Judges a bounded number of frames: a plan may hold nothing and still move on.
+  // Plans to send what follows the position in `span`, whose first frame must be the first one
+  // after the position. Judges a bounded number of frames: a plan may hold nothing and still move
+  // on.
   void plan(const FrameSpan& span, const Limit& limit, SendPlan& out) const;
   // `bytes` of the plan were sent: 0 .. plan.bytes.
   void advance(const SendPlan& plan, std::size_t bytes);
