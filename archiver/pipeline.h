@@ -81,8 +81,6 @@ class Pipeline {
   std::size_t bytes_max() const { return bytes_max_; }
 
  private:
-  bool is_due(const Wait& wait) const;
-
   const std::size_t bytes_max_;
   mutable std::mutex mutex_;  // guards everything below
   std::condition_variable has_room_;

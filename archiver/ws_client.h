@@ -56,7 +56,7 @@ struct WsOpened {
 class WsHandler {
  public:
   virtual ~WsHandler() = default;
-  virtual void on_open(const WsOpened& opened) = 0;
+  virtual bool on_open(const WsOpened& opened) = 0;  // false ends the connection
   // May block: the socket is not read meanwhile, which is the back-pressure. False ends the
   // connection.
   virtual bool on_message(const WsMessage& message) = 0;
