@@ -22,15 +22,16 @@ struct Dial {
 
 // Whoever takes what arrives. All calls come from the upstream's thread, one at a time, in the
 // order before_dial, then on_connected if it succeeded and on_message for each that came, then
-// on_disconnected; and again.
+// on_disconnected; and again. Only stop() may leave the last of them out.
 class UpstreamSink {
  public:
   virtual ~UpstreamSink() = default;
   // Blocks until frames are wanted. nullopt: no more of them, ever; the thread ends. Its owner sees
   // to it that stop() is not kept waiting here, nor in on_message().
   virtual std::optional<Dial> before_dial() = 0;
-  virtual void on_connected(const WsOpened& opened, const Dial& dial) = 0;
-  // May block, which is the back-pressure. False ends this connection.
+  // False ends this connection; the next one is dialled at once.
+  virtual bool on_connected(const WsOpened& opened, const Dial& dial) = 0;
+  // May block, which is the back-pressure. False as above.
   virtual bool on_message(const WsMessage& message) = 0;
   // The dial failed, or the connection ended. `delay`: before the next before_dial().
   virtual void on_disconnected(const WsEnd& end, std::chrono::milliseconds delay) = 0;
