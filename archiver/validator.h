@@ -4,7 +4,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <string>
 
 #include "archiver/pipeline.h"
@@ -16,15 +15,22 @@
 
 namespace standpipe::archiver {
 
+inline constexpr std::size_t kJudgements =
+    static_cast<std::size_t>(storage::Judgement::refused) + 1;
+inline constexpr std::size_t kReasons = static_cast<std::size_t>(Unarchivable::text_message) + 1;
+
 struct ValidatorStats {
   std::uint64_t frames = 0;  // whole binary messages
   std::uint64_t oversize = 0;
   std::uint64_t text = 0;
   std::uint64_t bytes = 0;                           // on the wire, of all messages
-  std::array<std::uint64_t, 7> judged{};             // by storage::Judgement
-  std::map<Unarchivable, std::uint64_t> kept_aside;  // by reason: quarantined, conflict, late
+  std::array<std::uint64_t, kJudgements> judged{};   // by storage::Judgement
+  std::array<std::uint64_t, kReasons> kept_aside{};  // by Unarchivable: conflict and late included
   std::uint64_t of(storage::Judgement judgement) const {
     return judged[static_cast<std::size_t>(judgement)];
+  }
+  std::uint64_t of(Unarchivable reason) const {
+    return kept_aside[static_cast<std::size_t>(reason)];
   }
 };
 

@@ -57,10 +57,9 @@ struct WriterCallbacks {
   std::function<void(storage::EpochNumber, const storage::CommitReport&)> on_durable;
   // The writer began an epoch by itself.
   std::function<void(storage::EpochNumber)> on_epoch_began;
-  // The archive failed: once, and nothing follows.
+  // The archive failed, and the pipeline is closed: once, and nothing follows.
   std::function<void(const Error&)> on_fatal;
   // Ends the connection that is up; before the next dial there is a back-off if it `is_failure`.
-  // Any thread may be in it while another sets up a connection.
   std::function<void(bool is_failure)> hang_up;
 };
 
@@ -87,14 +86,15 @@ class Writer {
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 
-  // Takes the stream's Appender and begins. The Appender's errors: busy, closed, corrupt.
+  // Takes the stream's Appender and begins; a full disk is waited for. invalid: FromSeq. The
+  // Appender's errors: busy, closed, corrupt.
   Result<void> start();
   // Closes the pipeline, commits what is queued in it, ends the thread. The upstream must have been
   // stopped, or be about to. Not from a callback.
   void stop();
 
   // The upstream's side. Waits until a session is wanted and says from where; nullopt: never again.
-  // Each call must be followed by an entry session_end, and none goes before.
+  // Once it has returned a dial, an entry session_end must follow before it is called again.
   std::optional<Dial> wait_for_dial();
   // wait_for_dial() returns nullopt from now on.
   void refuse_dials();
