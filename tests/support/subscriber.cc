@@ -1,0 +1,395 @@
+#include "tests/support/subscriber.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+#include <utility>
+
+#include "schema/frame.h"
+#include "tests/support/http_exchange.h"
+
+namespace standpipe::test {
+namespace {
+
+constexpr unsigned kText = 1;
+constexpr unsigned kBinary = 2;
+constexpr unsigned kClose = 8;
+constexpr unsigned kPing = 9;
+constexpr unsigned kPong = 10;
+constexpr std::array<std::byte, 4> kMask = {std::byte{0x37}, std::byte{0xFA}, std::byte{0x21},
+                                            std::byte{0x3D}};  // RFC 6455, 5.7
+constexpr std::size_t kPutAsideMax = 1'000'000;
+
+[[noreturn]] void fail(const std::string& what) { throw std::runtime_error("subscriber: " + what); }
+
+bool is_message(const Received& received) {
+  return std::holds_alternative<Bytes>(received) || std::holds_alternative<TextMessage>(received);
+}
+
+void append_be(Bytes& out, std::uint64_t value, int bytes) {
+  for (int shift = (bytes - 1) * 8; shift >= 0; shift -= 8) {
+    out.push_back(static_cast<std::byte>((value >> shift) & 0xFF));
+  }
+}
+
+}  // namespace
+
+std::string describe(const Received& received) {
+  struct Describer {
+    std::string operator()(const Bytes& frame) const {
+      return fmt::format("a binary message of {} bytes, seq {}", frame.size(),
+                         seq_of(frame).value_or(0));
+    }
+    std::string operator()(const TextMessage& message) const {
+      return fmt::format("the text \"{}\"", message.text.substr(0, 100));
+    }
+    std::string operator()(const Closed& closed) const {
+      return closed.code ? fmt::format("close {} \"{}\"", *closed.code, closed.reason)
+                         : "a close frame without a code";
+    }
+    std::string operator()(const TcpEnd& end) const {
+      return fmt::format("{} after {} bytes of a message", end.is_reset ? "RST" : "FIN",
+                         end.bytes_cut);
+    }
+    std::string operator()(const Violation& violation) const {
+      return "a violation: " + violation.what;
+    }
+  };
+  return std::visit(Describer{}, received);
+}
+
+Subscriber::Subscriber(NetStream stream, SubscriberOptions options)
+    : stream_(std::move(stream)), options_(std::move(options)) {}
+
+Subscriber Subscriber::connect(std::uint16_t port, std::string_view target,
+                               SubscriberOptions options) {
+  NetStream stream = connect_stream(port, options);
+  Subscriber subscriber(std::move(stream), std::move(options));
+  subscriber.shake_hands(port, target);
+  return subscriber;
+}
+
+void Subscriber::shake_hands(std::uint16_t port, std::string_view target) {
+  constexpr std::string_view kKey = "dGhlIHNhbXBsZSBub25jZQ==";  // RFC 6455, 1.3
+  std::string request = fmt::format(
+      "GET {} HTTP/1.1\r\nHost: {}:{}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+      "Sec-WebSocket-Key: {}\r\nSec-WebSocket-Version: 13\r\n",
+      target, options_.host, port, kKey);
+  for (const auto& [name, value] : options_.headers) request += name + ": " + value + "\r\n";
+  request += "\r\n";
+  const Deadline deadline = deadline_from_now(options_.deadline);
+  write_all(stream_, as_bytes(request), deadline);
+  const HttpExchange exchange = read_reply(stream_, "GET", deadline);
+  if (!stream_.failure().empty()) fail(stream_.failure());
+  handshake_ = exchange.reply;
+  in_ = to_bytes(as_bytes(exchange.rest));
+  if (exchange.end) tcp_end_ = TcpEnd{*exchange.end == IoStatus::reset, 0};
+  if (is_upgraded()) check_upgrade(kKey);
+}
+
+void Subscriber::check_upgrade(std::string_view key) const {
+  if (!has_token(handshake_.header("Upgrade").value_or(""), "websocket")) fail("101 to what");
+  if (!has_token(handshake_.header("Connection").value_or(""), "upgrade")) fail("101, no upgrade");
+  if (handshake_.header("Sec-WebSocket-Accept") != websocket_accept(key)) fail("101, wrong accept");
+  for (const char* name : {"Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol"}) {
+    if (handshake_.header(name)) fail(std::string("101 grants unasked: ") + name);
+  }
+}
+
+Received Subscriber::next() {
+  if (!put_aside_.empty()) {
+    Received first = std::move(put_aside_.front());
+    put_aside_.pop_front();
+    return first;
+  }
+  return next_until(deadline_from_now(options_.deadline));
+}
+
+Received Subscriber::next_until(Deadline deadline) {
+  while (!last_) {
+    if (auto received = take()) {
+      if (!is_message(*received)) last_ = received;
+      return *std::move(received);
+    }
+    if (!fill(deadline)) {
+      last_ = TcpEnd{tcp_end_->is_reset, unread().size() + message_.size()};
+    }
+  }
+  return *last_;
+}
+
+std::optional<Received> Subscriber::take() {
+  while (const auto header = take_header()) {
+    if (std::string fault = fault_of(*header); !fault.empty()) return Violation{std::move(fault)};
+    if (unread().size() - header->header_bytes < header->payload_bytes) return std::nullopt;
+    const ByteView payload =
+        unread().subspan(header->header_bytes, static_cast<std::size_t>(header->payload_bytes));
+    auto received =
+        header->opcode >= kClose ? take_control(*header, payload) : take_message(*header, payload);
+    in_at_ += header->header_bytes + payload.size();
+    if (received) return received;
+  }
+  return std::nullopt;
+}
+
+std::optional<Subscriber::FrameHeader> Subscriber::take_header() const {
+  const ByteView bytes = unread();
+  if (bytes.size() < 2) return std::nullopt;
+  const auto length = std::to_integer<unsigned>(bytes[1]) & 0x7F;
+  FrameHeader header;
+  header.header_bytes = length == 126 ? 4 : length == 127 ? 10 : 2;
+  if (bytes.size() < header.header_bytes) return std::nullopt;
+  header.opcode = std::to_integer<unsigned>(bytes[0]) & 0x0F;
+  header.is_final = (std::to_integer<unsigned>(bytes[0]) & 0x80) != 0;
+  header.payload_bytes = length;
+  if (length == 126) header.payload_bytes = load_be<std::uint16_t>(&bytes[2]);
+  if (length == 127) header.payload_bytes = load_be<std::uint64_t>(&bytes[2]);
+  return header;
+}
+
+std::string Subscriber::fault_of(const FrameHeader& header) const {
+  const ByteView bytes = unread();
+  if ((bytes[0] & std::byte{0x70}) != std::byte{0}) return "a reserved bit is set";
+  if ((bytes[1] & std::byte{0x80}) != std::byte{0}) return "a frame is masked";
+  if (header.opcode > kPong || (header.opcode > kBinary && header.opcode < kClose)) {
+    return fmt::format("reserved opcode {}", header.opcode);
+  }
+  if ((header.header_bytes == 4 && header.payload_bytes < 126) ||
+      (header.header_bytes == 10 && header.payload_bytes <= 0xFFFF)) {
+    return "a length in more bytes than it needs";
+  }
+  if (header.opcode >= kClose) {
+    if (!header.is_final) return "a control frame is fragmented";
+    if (header.payload_bytes > 125) return "a control frame is too long";
+    if (header.opcode == kClose && header.payload_bytes == 1)
+      return "a close frame with half a code";
+    return "";
+  }
+  if (!options_.allows_fragments && (!header.is_final || header.opcode == 0)) {
+    return "a message is fragmented";
+  }
+  if (header.opcode == 0 && !message_opcode_) return "a continuation of nothing";
+  if (header.opcode != 0 && message_opcode_) return "a message within a message";
+  if (header.payload_bytes > options_.message_bytes_max - message_.size()) {
+    return fmt::format("a message of more than {} bytes", options_.message_bytes_max);
+  }
+  return "";
+}
+
+std::optional<Received> Subscriber::take_message(const FrameHeader& header, ByteView payload) {
+  message_.insert(message_.end(), payload.begin(), payload.end());
+  if (header.opcode != 0) message_opcode_ = header.opcode;
+  if (!header.is_final) return std::nullopt;
+  const bool is_text = message_opcode_ == kText;
+  message_opcode_.reset();
+  Bytes message = std::exchange(message_, {});
+  if (is_text) return TextMessage{std::string(as_text(message))};
+  return message;
+}
+
+std::optional<Received> Subscriber::take_control(const FrameHeader& header, ByteView payload) {
+  if (header.opcode == kPing) {
+    pings_.push_back(to_bytes(payload));
+    if (options_.answers_pings) send_pong(as_text(payload));
+  } else if (header.opcode == kPong) {
+    pongs_.push_back(to_bytes(payload));
+  } else if (payload.empty()) {
+    return Closed{};
+  } else {
+    return Closed{load_be<std::uint16_t>(payload.data()), std::string(as_text(payload.subspan(2)))};
+  }
+  return std::nullopt;
+}
+
+bool Subscriber::fill(Deadline deadline) {
+  if (in_at_ > 0) {
+    in_.erase(in_.begin(), in_.begin() + static_cast<std::ptrdiff_t>(in_at_));
+    in_at_ = 0;
+  }
+  while (!tcp_end_) {
+    const std::size_t before = in_.size();
+    in_.resize(before + options_.read_bytes);
+    const IoResult result = stream_.read(std::span(in_).subspan(before));
+    in_.resize(before + result.bytes);
+    switch (result.status) {
+      case IoStatus::done:
+        return true;
+      case IoStatus::would_block:
+        if (!wait_for(stream_, false, deadline)) fail("waited in vain for the server");
+        break;
+      case IoStatus::fin:
+      case IoStatus::reset:
+        tcp_end_ = TcpEnd{result.status == IoStatus::reset, 0};
+        break;
+      case IoStatus::failed:
+        fail(stream_.failure());
+    }
+  }
+  return false;
+}
+
+Bytes Subscriber::next_frame() {
+  Received received = next();
+  if (Bytes* frame = std::get_if<Bytes>(&received)) return std::move(*frame);
+  fail("expected a frame, got " + describe(received));
+}
+
+std::vector<Bytes> Subscriber::read_frames(std::size_t count) {
+  std::vector<Bytes> frames;
+  while (frames.size() < count) frames.push_back(next_frame());
+  return frames;
+}
+
+std::vector<Bytes> Subscriber::read_until_seq(std::int64_t seq) {
+  std::vector<Bytes> frames;
+  do {
+    frames.push_back(next_frame());
+  } while (seq_of(frames.back()).value_or(0) < seq);
+  return frames;
+}
+
+std::vector<Bytes> Subscriber::read_to_end(Received* end) {
+  std::vector<Bytes> frames;
+  for (;;) {
+    Received received = next();
+    if (Bytes* frame = std::get_if<Bytes>(&received)) {
+      frames.push_back(std::move(*frame));
+    } else if (!is_message(received)) {
+      if (end != nullptr) *end = std::move(received);
+      return frames;
+    } else {
+      fail("expected frames, got " + describe(received));
+    }
+  }
+}
+
+void Subscriber::put_aside_one(Deadline deadline, const char* wanted) {
+  if (last_) fail(fmt::format("expected {}, got {}", wanted, describe(*last_)));
+  if (put_aside_.size() >= kPutAsideMax) fail("too many messages");
+  const std::size_t before = in_at_;
+  if (auto received = take()) {
+    if (!is_message(*received)) last_ = *received;
+    put_aside_.push_back(*std::move(received));
+  } else if (in_at_ == before && !fill(deadline)) {
+    last_ = TcpEnd{tcp_end_->is_reset, unread().size() + message_.size()};
+  }
+}
+
+std::vector<Bytes> Subscriber::read_until_pong() {
+  send_ping("read_until_pong");
+  wait_for_pong();
+  std::vector<Bytes> frames;
+  while (!put_aside_.empty()) frames.push_back(next_frame());
+  return frames;
+}
+
+Bytes Subscriber::wait_for_pong() {
+  const Deadline deadline = deadline_from_now(options_.deadline);
+  while (pongs_.size() == pongs_taken_) put_aside_one(deadline, "a pong");
+  return pongs_[pongs_taken_++];
+}
+
+Bytes Subscriber::wait_for_ping() {
+  const Deadline deadline = deadline_from_now(options_.deadline);
+  while (pings_.size() == pings_taken_) put_aside_one(deadline, "a ping");
+  return pings_[pings_taken_++];
+}
+
+TcpEnd Subscriber::wait_for_tcp_end() {
+  const Deadline deadline = deadline_from_now(options_.deadline);
+  std::size_t bytes = 0;
+  do {
+    bytes += unread().size();
+    in_at_ = in_.size();
+  } while (fill(deadline));
+  return {tcp_end_->is_reset, bytes};
+}
+
+Bytes Subscriber::read_raw(std::size_t bytes) {
+  const Deadline deadline = deadline_from_now(options_.deadline);
+  while (unread().size() < bytes) {
+    if (!fill(deadline)) fail(fmt::format("{} bytes in place of {}", unread().size(), bytes));
+  }
+  Bytes taken = to_bytes(unread().first(bytes));
+  in_at_ += bytes;
+  return taken;
+}
+
+bool Subscriber::has_input() const {
+  if (!put_aside_.empty() || !unread().empty() || !stream_.is_open()) return true;
+  pollfd entry{stream_.fd(), POLLIN, 0};
+  return ::poll(&entry, 1, 0) > 0;
+}
+
+bool Subscriber::send_ping(std::string_view payload) {
+  return send_frame(as_bytes(payload), {kPing, true, true, 0});
+}
+
+bool Subscriber::send_pong(std::string_view payload) {
+  return send_frame(as_bytes(payload), {kPong, true, true, 0});
+}
+
+bool Subscriber::send_text(std::string_view text) {
+  return send_frame(as_bytes(text), {kText, true, true, 0});
+}
+
+bool Subscriber::send_binary(std::size_t bytes) {
+  return send_frame(Bytes(bytes), {kBinary, true, true, 0});
+}
+
+bool Subscriber::send_close(std::optional<std::uint16_t> code, std::string_view reason) {
+  Bytes payload;
+  if (code) append_be(payload, *code, 2);
+  const ByteView text = as_bytes(reason);
+  payload.insert(payload.end(), text.begin(), text.end());
+  return send_frame(payload, {kClose, true, true, 0});
+}
+
+bool Subscriber::send_frame(ByteView payload, const FrameOptions& options) {
+  const unsigned first = (options.is_final ? 0x80U : 0U) | options.reserved | options.opcode;
+  const unsigned masked = options.is_masked ? 0x80U : 0U;
+  Bytes frame;
+  append_be(frame, first, 1);
+  if (payload.size() <= 125) {
+    append_be(frame, masked | payload.size(), 1);
+  } else if (payload.size() <= 0xFFFF) {
+    append_be(frame, masked | 126U, 1);
+    append_be(frame, payload.size(), 2);
+  } else {
+    append_be(frame, masked | 127U, 1);
+    append_be(frame, payload.size(), 8);
+  }
+  if (options.is_masked) frame.insert(frame.end(), kMask.begin(), kMask.end());
+  const std::size_t begin = frame.size();
+  frame.insert(frame.end(), payload.begin(), payload.end());
+  for (std::size_t i = begin; options.is_masked && i < frame.size(); ++i) {
+    frame[i] ^= kMask[(i - begin) % kMask.size()];
+  }
+  return send_raw(frame);
+}
+
+bool Subscriber::send_raw(ByteView bytes) {
+  return write_all(stream_, bytes, deadline_from_now(options_.deadline));
+}
+
+bool Subscriber::try_send_raw(ByteView bytes) {
+  const IoResult result = stream_.write(bytes);
+  return result.status == IoStatus::done && result.bytes == bytes.size();
+}
+
+std::optional<std::int64_t> seq_of(ByteView frame) {
+  const FrameScan scan = scan_frame(frame);
+  if (!scan.envelope.seq) return std::nullopt;
+  return to_int(*scan.envelope.seq);
+}
+
+std::vector<std::int64_t> seqs_of(const std::vector<Bytes>& frames) {
+  std::vector<std::int64_t> seqs;
+  for (const Bytes& frame : frames) seqs.push_back(seq_of(frame).value_or(0));
+  return seqs;
+}
+
+}  // namespace standpipe::test
