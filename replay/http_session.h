@@ -59,8 +59,9 @@ class HttpHandler {
 };
 
 struct HttpStats {
-  std::uint64_t open = 0;      // connections now
-  std::uint64_t requests = 0;  // answered, upgrades included
+  std::uint64_t open = 0;           // connections now
+  std::uint64_t request_bytes = 0;  // held by them now
+  std::uint64_t requests = 0;       // answered, upgrades included
   std::uint64_t upgrades = 0;
   std::uint64_t refused = 0;   // answered with 4xx or 5xx
   std::uint64_t timeouts = 0;  // closed for being slow

@@ -1,0 +1,418 @@
+#include "replay/http_session.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http.hpp>
+#include <boost/beast/websocket/stream.hpp>
+#include <exception>
+#include <set>
+#include <utility>
+#include <variant>
+
+#include "schema/base/log.h"
+
+namespace standpipe::replay {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = beast::http;
+namespace websocket = beast::websocket;
+using asio::ip::tcp;
+
+constexpr auto kNet = asio::as_tuple(asio::use_awaitable);
+constexpr std::size_t kReadBytesMin = 4 << 10;
+constexpr std::size_t kReadBytesMax = 64 << 10;
+constexpr std::size_t kFieldsMax = 256;
+constexpr std::size_t kUserAgentBytesMax = 256;
+constexpr std::size_t kDrainBytesMax = 1 << 20;
+constexpr std::chrono::seconds kDrainTimeout{1};
+
+// Beast's grammar, and of the fields only those that matter: what it has no use for it does not
+// keep, bodies above all. (Beast's own container throws, on the thread of the io_context, where a
+// field exceeds 64 KiB.)
+class RequestParser final : public http::basic_parser<true> {
+ public:
+  explicit RequestParser(const HttpOptions& options) {
+    eager(true);
+    header_limit(static_cast<std::uint32_t>(options.head_bytes_max));
+    body_limit(options.body_bytes_max);
+  }
+
+  RequestHead head() const {
+    RequestHead head;
+    head.method = method_;
+    head.target = target_;
+    head.is_http_1_1 = version_ >= 11;
+    head.hosts = hosts_;
+    head.connection = connection_;
+    head.upgrade = upgrade_;
+    head.websocket_version = websocket_version_;
+    head.websocket_key = websocket_key_;
+    return head;
+  }
+  // 11 before the request line has been read.
+  unsigned version() const { return version_; }
+  const std::string& websocket_key() const { return websocket_key_; }
+  const std::string& user_agent() const { return user_agent_; }
+  bool is_head() const { return method_ == "HEAD"; }
+  bool asks_for_upgrade() const { return !upgrade_.empty(); }
+
+ private:
+  using Text = beast::string_view;
+
+  static void join(std::string& joined, Text value) {
+    if (!joined.empty()) joined += ", ";
+    joined += value;
+  }
+
+  void on_request_impl(http::verb, Text method, Text target, int version,
+                       beast::error_code&) override {
+    method_ = method;
+    target_ = target;
+    version_ = static_cast<unsigned>(version);
+  }
+  void on_field_impl(http::field name, Text, Text value, beast::error_code& ec) override {
+    if (++fields_ > kFieldsMax) ec = http::error::header_limit;
+    if (is_body_) return;  // behind a chunked body: says nothing any more
+    switch (name) {
+      case http::field::host:
+        ++hosts_;
+        break;
+      case http::field::connection:
+        join(connection_, value);
+        break;
+      case http::field::upgrade:
+        join(upgrade_, value);
+        break;
+      case http::field::sec_websocket_version:
+        join(websocket_version_, value);
+        break;
+      case http::field::sec_websocket_key:
+        join(websocket_key_, value);
+        break;
+      case http::field::user_agent:
+        user_agent_ = value.substr(0, kUserAgentBytesMax);
+        break;
+      default:
+        break;
+    }
+  }
+  void on_header_impl(beast::error_code&) override { is_body_ = true; }
+  std::size_t on_body_impl(Text body, beast::error_code&) override { return body.size(); }
+  std::size_t on_chunk_body_impl(std::uint64_t, Text body, beast::error_code&) override {
+    return body.size();
+  }
+  void on_response_impl(int, Text, int, beast::error_code&) override {}
+  void on_body_init_impl(const boost::optional<std::uint64_t>&, beast::error_code&) override {}
+  void on_chunk_header_impl(std::uint64_t, Text, beast::error_code&) override {}
+  void on_finish_impl(beast::error_code&) override {}
+
+  std::string method_, target_, connection_, upgrade_, websocket_version_, websocket_key_;
+  std::string user_agent_;
+  std::size_t hosts_ = 0, fields_ = 0;
+  unsigned version_ = 11;
+  bool is_body_ = false;
+};
+
+Refusal too_large_head() {
+  return {431, {}, "RequestHeaderFieldsTooLarge", "the request line and its fields are too large"};
+}
+
+Refusal too_large_body() { return {413, {}, "PayloadTooLarge", "no body is expected"}; }
+
+Refusal overloaded() {
+  return {503, {{"Retry-After", "5"}}, "NotEnoughResources", "too many requests at once"};
+}
+
+Refusal refusal_of(const beast::error_code& ec) {
+  if (ec == http::error::header_limit) return too_large_head();
+  if (ec == http::error::body_limit) return too_large_body();
+  return {400, {}, "InvalidRequest", fmt::format("not a request in HTTP/1.1: {}", ec.message())};
+}
+
+tcp::endpoint without_mapping(const tcp::endpoint& endpoint) {
+  const asio::ip::address& address = endpoint.address();
+  if (!address.is_v6() || !address.to_v6().is_v4_mapped()) return endpoint;
+  return {asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()), endpoint.port()};
+}
+
+void log_end(std::exception_ptr thrown) {
+  if (!thrown) return;
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const std::exception& error) {
+    log_error(fmt::format("an HTTP connection ended: {}", error.what()));
+  }
+}
+
+}  // namespace
+
+std::string server_header(std::string_view version) {
+  return fmt::format("standpipe/{} (atproto-relay)", version);
+}
+
+class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
+ public:
+  Impl(HttpHandler& handler, HttpOptions options)
+      : handler_(handler), options_(std::move(options)) {}
+
+  void serve(tcp::socket socket) {
+    if (is_stopped_) return;
+    const auto executor = socket.get_executor();
+    asio::co_spawn(executor, run(shared_from_this(), std::move(socket)), &log_end);
+  }
+
+  void stop() {
+    is_stopped_ = true;
+    for (Connection* connection : connections_) connection->stream.close();
+  }
+
+  HttpStats stats() const {
+    HttpStats stats = stats_;
+    stats.open = connections_.size();
+    stats.request_bytes = request_bytes_;
+    return stats;
+  }
+
+ private:
+  // What a connection holds, known to the sessions for as long as it is theirs.
+  struct Connection {
+    Connection(Impl& sessions_of, tcp::socket socket)
+        : sessions(sessions_of), stream(std::move(socket)) {
+      sessions.connections_.insert(this);
+    }
+    ~Connection() { leave(); }
+    Connection(const Connection&) = delete;
+    Connection& operator=(const Connection&) = delete;
+
+    void leave() {
+      sessions.connections_.erase(this);
+      hold(0);
+    }
+    void hold(std::size_t bytes) {
+      sessions.request_bytes_ += bytes;
+      sessions.request_bytes_ -= std::exchange(held, bytes);
+    }
+
+    Impl& sessions;
+    beast::tcp_stream stream;
+    beast::flat_buffer buffer;  // read and not yet parsed
+    Peer peer;
+    std::size_t held = 0;  // bytes that are counted in request_bytes_
+  };
+
+  // Neither: the connection is of no more use.
+  struct Reading {
+    bool is_whole = false;
+    std::optional<Refusal> refusal;
+  };
+
+  struct Answer {
+    explicit Answer(const RequestParser& parser)
+        : version(parser.version()), is_to_head(parser.is_head()) {}
+
+    HttpReply reply;
+    unsigned version;    // of HTTP, as the request's
+    bool is_to_head;     // to a HEAD: without the body
+    bool keeps = false;  // the connection
+  };
+
+  static asio::awaitable<void> run(std::shared_ptr<Impl> self, tcp::socket socket) {
+    Connection connection(*self, std::move(socket));
+    beast::error_code ec;
+    const tcp::endpoint endpoint = connection.stream.socket().remote_endpoint(ec);
+    if (ec || self->is_stopped_) co_return;
+    connection.peer.endpoint = without_mapping(endpoint);
+    bool goes_on = true;
+    for (std::size_t i = 1; goes_on; ++i) {
+      const bool is_last = i >= self->options_.requests_max;
+      goes_on = co_await self->serve_request(connection, is_last);
+    }
+  }
+
+  // Returns whether another request may follow.
+  asio::awaitable<bool> serve_request(Connection& connection, bool is_last) {
+    std::optional<Answer> answer = co_await read_and_answer(connection, is_last);
+    if (!answer || is_stopped_) co_return false;
+    ++stats_.requests;
+    if (answer->reply.status >= 400) ++stats_.refused;
+    // The request is done with: the peer may take its time with the reply, but not at our cost.
+    const bool keeps = answer->keeps;
+    if (!keeps) connection.buffer.clear();
+    connection.buffer.shrink_to_fit();
+    connection.hold(connection.buffer.capacity());
+    const bool is_sent = co_await send(connection, std::move(*answer));
+    if (!is_sent) co_return false;
+    if (!keeps) co_await drain(connection);
+    co_return keeps;
+  }
+
+  // nullopt: there is nobody to answer any more, or it has become a subscriber.
+  asio::awaitable<std::optional<Answer>> read_and_answer(Connection& connection, bool is_last) {
+    std::optional<Answer> answer;
+    RequestParser parser(options_);
+    Reading reading = co_await read_request(connection, parser);
+    if (is_stopped_ || (!reading.is_whole && !reading.refusal)) co_return answer;
+    if (reading.refusal) {
+      answer.emplace(parser);
+      answer->reply = reply_of(*reading.refusal);
+      co_return answer;
+    }
+    connection.peer.user_agent = parser.user_agent();
+    Route wanted = route(parser.head());
+    if (auto* subscribe = std::get_if<SubscribeRequest>(&wanted)) {
+      std::optional<Refusal> refused = handler_.admit(*subscribe, connection.peer);
+      if (!refused) {
+        co_await upgrade(connection, parser, std::move(*subscribe));
+        co_return answer;
+      }
+      wanted = std::move(*refused);
+    }
+    answer.emplace(parser);
+    // Behind a request to upgrade there may be anything but a request.
+    answer->keeps = parser.keep_alive() && !is_last && !parser.asks_for_upgrade();
+    if (auto* plain = std::get_if<PlainRoute>(&wanted)) {
+      HttpReply reply = co_await handler_.handle(std::move(*plain));
+      answer->reply = std::move(reply);
+    } else {
+      answer->reply = reply_of(std::get<Refusal>(wanted));
+    }
+    co_return answer;
+  }
+
+  asio::awaitable<Reading> read_request(Connection& connection, RequestParser& parser) {
+    Reading reading;
+    beast::flat_buffer& buffer = connection.buffer;
+    connection.stream.expires_after(options_.request_timeout);
+    std::size_t head_bytes = 0;  // that have been parsed
+    for (;;) {
+      if (buffer.size() > 0) {
+        beast::error_code ec;
+        const bool is_in_head = !parser.is_header_done();
+        const std::size_t size = parser.put(buffer.data(), ec);
+        buffer.consume(size);
+        if (is_in_head) head_bytes += size;
+        if (ec && ec != http::error::need_more) {
+          reading.refusal = refusal_of(ec);
+          co_return reading;
+        }
+        if (parser.is_done()) {
+          reading.is_whole = true;
+          co_return reading;
+        }
+      }
+      // In a body, what is left is the line before a chunk.
+      const bool is_in_head = !parser.is_header_done();
+      const std::size_t used = buffer.size() + (is_in_head ? head_bytes : 0);
+      const std::size_t limit = is_in_head ? options_.head_bytes_max : kReadBytesMax;
+      if (used >= limit) {
+        reading.refusal = is_in_head ? too_large_head() : too_large_body();
+        co_return reading;
+      }
+      const std::size_t size =
+          std::min(std::clamp(buffer.capacity() - buffer.size(), kReadBytesMin, kReadBytesMax),
+                   limit - used);
+      const auto room = buffer.prepare(size);
+      connection.hold(buffer.capacity() + head_bytes);
+      if (request_bytes_ > options_.request_bytes_total_max) {
+        reading.refusal = overloaded();
+        co_return reading;
+      }
+      auto [ec, size_read] = co_await connection.stream.async_read_some(room, kNet);
+      if (ec == beast::error::timeout) ++stats_.timeouts;
+      if (ec || is_stopped_) co_return reading;
+      buffer.commit(size_read);
+    }
+  }
+
+  http::response<http::string_body> response_of(Answer answer) const {
+    http::response<http::string_body> response;
+    response.version(answer.version);
+    response.result(static_cast<unsigned>(answer.reply.status));
+    response.set(http::field::server, options_.server);
+    response.set(http::field::access_control_allow_origin, "*");
+    response.set(http::field::content_type, answer.reply.content_type);
+    for (const auto& [name, value] : answer.reply.headers) response.set(name, value);
+    response.body() = std::move(answer.reply.body);
+    response.prepare_payload();
+    response.keep_alive(answer.keeps);
+    if (answer.is_to_head) response.body().clear();  // its length has been stated
+    return response;
+  }
+
+  asio::awaitable<bool> send(Connection& connection, Answer answer) {
+    const http::response<http::string_body> response = response_of(std::move(answer));
+    connection.stream.expires_after(options_.reply_timeout);
+    auto [ec, size] = co_await http::async_write(connection.stream, response, kNet);
+    if (ec == beast::error::timeout) ++stats_.timeouts;
+    co_return !ec && !is_stopped_;
+  }
+
+  // Closing with unread input sends a reset, which can overtake the reply: so it is read first.
+  asio::awaitable<void> drain(Connection& connection) {
+    beast::error_code ignored;
+    connection.stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
+    connection.stream.expires_after(kDrainTimeout);
+    for (std::size_t drained = 0; drained < kDrainBytesMax;) {
+      const auto room = connection.buffer.prepare(kReadBytesMin);
+      auto [ec, size] = co_await connection.stream.async_read_some(room, kNet);
+      if (ec || is_stopped_) co_return;
+      drained += size;
+    }
+  }
+
+  // The request has been judged, by rules of our own: Beast is shown one that says the same in the
+  // plainest way.
+  asio::awaitable<void> upgrade(Connection& connection, const RequestParser& parser,
+                                SubscribeRequest request) {
+    http::request<http::empty_body> handshake(http::verb::get, "/", 11);
+    handshake.set(http::field::host, "standpipe");
+    handshake.set(http::field::connection, "upgrade");
+    handshake.set(http::field::upgrade, "websocket");
+    handshake.set(http::field::sec_websocket_version, "13");
+    handshake.set(http::field::sec_websocket_key, parser.websocket_key());
+    websocket::stream<beast::tcp_stream&, false> accepting(connection.stream);
+    accepting.set_option(websocket::stream_base::decorator(
+        [server = options_.server](websocket::response_type& response) {
+          response.set(http::field::server, server);
+        }));
+    connection.stream.expires_after(options_.reply_timeout);
+    auto [ec] = co_await accepting.async_accept(handshake, kNet);
+    if (ec == beast::error::timeout) ++stats_.timeouts;
+    if (ec || is_stopped_) co_return;
+    connection.stream.expires_never();
+    ++stats_.requests;
+    ++stats_.upgrades;
+    const auto rest = connection.buffer.data();
+    const auto* const begin = static_cast<const std::byte*>(rest.data());
+    Bytes leftover(begin, begin + rest.size());
+    tcp::socket socket = connection.stream.release_socket();
+    connection.leave();
+    handler_.on_upgrade(std::move(socket), std::move(request), std::move(leftover),
+                        std::move(connection.peer));
+  }
+
+  HttpHandler& handler_;  // not ours; not touched once is_stopped_
+  const HttpOptions options_;
+  std::set<Connection*> connections_;  // each in the frame of its coroutine
+  std::size_t request_bytes_ = 0;      // held by all of them
+  HttpStats stats_;
+  bool is_stopped_ = false;
+};
+
+HttpSessions::HttpSessions(HttpHandler& handler, HttpOptions options)
+    : impl_(std::make_shared<Impl>(handler, std::move(options))) {}
+HttpSessions::~HttpSessions() { stop(); }
+
+void HttpSessions::serve(tcp::socket socket) { impl_->serve(std::move(socket)); }
+void HttpSessions::stop() { impl_->stop(); }
+HttpStats HttpSessions::stats() const { return impl_->stats(); }
+
+}  // namespace standpipe::replay
