@@ -53,7 +53,7 @@ std::string standpipe_binary() {
 
 Process::Process(const std::vector<std::string>& arguments, const ProcessOptions& options) {
   // Everything is made before the fork: the child of a process with threads may not allocate.
-  std::vector<std::string> words = {standpipe_binary()};
+  std::vector<std::string> words = {options.program.empty() ? standpipe_binary() : options.program};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<std::string> environment = environment_of(options);
   const std::vector<char*> argv = pointers_to(words);
@@ -117,7 +117,15 @@ std::string Process::read_line() {
   return line;
 }
 
-void Process::signal(int number) const { ::kill(id_, number); }
+void Process::signal(int number) const {
+  STANDPIPE_ASSERT(!has_ended_, "it has ended");
+  ::kill(id_, number);
+}
+
+std::string Process::error_text() const {
+  std::ifstream error(dir_ / "stderr", std::ios::binary);
+  return {std::istreambuf_iterator<char>(error), std::istreambuf_iterator<char>()};
+}
 
 Outcome Process::wait() {
   close_input();
@@ -132,8 +140,7 @@ Outcome Process::wait_with_open_input() {
   }
   has_ended_ = true;
   outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-  std::ifstream error(dir_ / "stderr", std::ios::binary);
-  outcome.err.assign(std::istreambuf_iterator<char>(error), std::istreambuf_iterator<char>());
+  outcome.err = error_text();
   return outcome;
 }
 

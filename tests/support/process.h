@@ -24,7 +24,8 @@ struct Outcome {
 struct ProcessOptions {
   // Beside ours, of which all STANDPIPE_ variables are left out but STANDPIPE_SHARED.
   std::map<std::string, std::string> environment;
-  std::string output_path;  // standard output goes there; empty: it is caught
+  std::string output_path;  // standard output goes there, to a file that is; empty: it is caught
+  std::string program;      // empty: standpipe_binary()
 };
 
 // One thread. Killed, if it still runs, when it goes out of scope.
@@ -41,7 +42,8 @@ class Process {
   void close_input();
   // The next line of its output with its end; empty at the end of the output. Blocks.
   std::string read_line();
-  void signal(int number) const;
+  void signal(int number) const;   // not once it has been waited for
+  std::string error_text() const;  // its standard error so far
   // Waits for its end, with its input closed.
   Outcome wait();
   // Waits for its end, with its input as it is: for a program that must end by itself.

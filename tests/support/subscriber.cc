@@ -4,7 +4,6 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <array>
 #include <stdexcept>
 #include <utility>
 
@@ -14,25 +13,12 @@
 namespace standpipe::test {
 namespace {
 
-constexpr unsigned kText = 1;
-constexpr unsigned kBinary = 2;
-constexpr unsigned kClose = 8;
-constexpr unsigned kPing = 9;
-constexpr unsigned kPong = 10;
-constexpr std::array<std::byte, 4> kMask = {std::byte{0x37}, std::byte{0xFA}, std::byte{0x21},
-                                            std::byte{0x3D}};  // RFC 6455, 5.7
 constexpr std::size_t kPutAsideMax = 1'000'000;
 
 [[noreturn]] void fail(const std::string& what) { throw std::runtime_error("subscriber: " + what); }
 
 bool is_message(const Received& received) {
   return std::holds_alternative<Bytes>(received) || std::holds_alternative<TextMessage>(received);
-}
-
-void append_be(Bytes& out, std::uint64_t value, int bytes) {
-  for (int shift = (bytes - 1) * 8; shift >= 0; shift -= 8) {
-    out.push_back(static_cast<std::byte>((value >> shift) & 0xFF));
-  }
 }
 
 }  // namespace
@@ -122,52 +108,22 @@ Received Subscriber::next_until(Deadline deadline) {
 }
 
 std::optional<Received> Subscriber::take() {
-  while (const auto header = take_header()) {
+  while (const auto header = peek_server_header(unread())) {
     if (std::string fault = fault_of(*header); !fault.empty()) return Violation{std::move(fault)};
     if (unread().size() - header->header_bytes < header->payload_bytes) return std::nullopt;
     const ByteView payload =
         unread().subspan(header->header_bytes, static_cast<std::size_t>(header->payload_bytes));
-    auto received =
-        header->opcode >= kClose ? take_control(*header, payload) : take_message(*header, payload);
+    auto received = header->opcode >= kOpcodeClose ? take_control(*header, payload)
+                                                   : take_message(*header, payload);
     in_at_ += header->header_bytes + payload.size();
     if (received) return received;
   }
   return std::nullopt;
 }
 
-std::optional<Subscriber::FrameHeader> Subscriber::take_header() const {
-  const ByteView bytes = unread();
-  if (bytes.size() < 2) return std::nullopt;
-  const auto length = std::to_integer<unsigned>(bytes[1]) & 0x7F;
-  FrameHeader header;
-  header.header_bytes = length == 126 ? 4 : length == 127 ? 10 : 2;
-  if (bytes.size() < header.header_bytes) return std::nullopt;
-  header.opcode = std::to_integer<unsigned>(bytes[0]) & 0x0F;
-  header.is_final = (std::to_integer<unsigned>(bytes[0]) & 0x80) != 0;
-  header.payload_bytes = length;
-  if (length == 126) header.payload_bytes = load_be<std::uint16_t>(&bytes[2]);
-  if (length == 127) header.payload_bytes = load_be<std::uint64_t>(&bytes[2]);
-  return header;
-}
-
-std::string Subscriber::fault_of(const FrameHeader& header) const {
-  const ByteView bytes = unread();
-  if ((bytes[0] & std::byte{0x70}) != std::byte{0}) return "a reserved bit is set";
-  if ((bytes[1] & std::byte{0x80}) != std::byte{0}) return "a frame is masked";
-  if (header.opcode > kPong || (header.opcode > kBinary && header.opcode < kClose)) {
-    return fmt::format("reserved opcode {}", header.opcode);
-  }
-  if ((header.header_bytes == 4 && header.payload_bytes < 126) ||
-      (header.header_bytes == 10 && header.payload_bytes <= 0xFFFF)) {
-    return "a length in more bytes than it needs";
-  }
-  if (header.opcode >= kClose) {
-    if (!header.is_final) return "a control frame is fragmented";
-    if (header.payload_bytes > 125) return "a control frame is too long";
-    if (header.opcode == kClose && header.payload_bytes == 1)
-      return "a close frame with half a code";
-    return "";
-  }
+std::string Subscriber::fault_of(const ServerFrameHeader& header) const {
+  if (std::string fault = standpipe::test::fault_of(header); !fault.empty()) return fault;
+  if (header.opcode >= kOpcodeClose) return "";
   if (!options_.allows_fragments && (!header.is_final || header.opcode == 0)) {
     return "a message is fragmented";
   }
@@ -179,22 +135,24 @@ std::string Subscriber::fault_of(const FrameHeader& header) const {
   return "";
 }
 
-std::optional<Received> Subscriber::take_message(const FrameHeader& header, ByteView payload) {
+std::optional<Received> Subscriber::take_message(const ServerFrameHeader& header,
+                                                 ByteView payload) {
   message_.insert(message_.end(), payload.begin(), payload.end());
   if (header.opcode != 0) message_opcode_ = header.opcode;
   if (!header.is_final) return std::nullopt;
-  const bool is_text = message_opcode_ == kText;
+  const bool is_text = message_opcode_ == kOpcodeText;
   message_opcode_.reset();
   Bytes message = std::exchange(message_, {});
   if (is_text) return TextMessage{std::string(as_text(message))};
   return message;
 }
 
-std::optional<Received> Subscriber::take_control(const FrameHeader& header, ByteView payload) {
-  if (header.opcode == kPing) {
+std::optional<Received> Subscriber::take_control(const ServerFrameHeader& header,
+                                                 ByteView payload) {
+  if (header.opcode == kOpcodePing) {
     pings_.push_back(to_bytes(payload));
     if (options_.answers_pings) send_pong(as_text(payload));
-  } else if (header.opcode == kPong) {
+  } else if (header.opcode == kOpcodePong) {
     pongs_.push_back(to_bytes(payload));
   } else if (payload.empty()) {
     return Closed{};
@@ -325,49 +283,35 @@ bool Subscriber::has_input() const {
 }
 
 bool Subscriber::send_ping(std::string_view payload) {
-  return send_frame(as_bytes(payload), {kPing, true, true, 0});
+  return send_frame(as_bytes(payload), {kOpcodePing, true, true, 0});
 }
 
 bool Subscriber::send_pong(std::string_view payload) {
-  return send_frame(as_bytes(payload), {kPong, true, true, 0});
+  return send_frame(as_bytes(payload), {kOpcodePong, true, true, 0});
 }
 
 bool Subscriber::send_text(std::string_view text) {
-  return send_frame(as_bytes(text), {kText, true, true, 0});
+  return send_frame(as_bytes(text), {kOpcodeText, true, true, 0});
 }
 
 bool Subscriber::send_binary(std::size_t bytes) {
-  return send_frame(Bytes(bytes), {kBinary, true, true, 0});
+  return send_frame(Bytes(bytes), {kOpcodeBinary, true, true, 0});
 }
 
 bool Subscriber::send_close(std::optional<std::uint16_t> code, std::string_view reason) {
   Bytes payload;
-  if (code) append_be(payload, *code, 2);
+  if (code) {
+    payload.resize(2);
+    store_be(payload.data(), *code);
+  }
   const ByteView text = as_bytes(reason);
   payload.insert(payload.end(), text.begin(), text.end());
-  return send_frame(payload, {kClose, true, true, 0});
+  return send_frame(payload, {kOpcodeClose, true, true, 0});
 }
 
-bool Subscriber::send_frame(ByteView payload, const FrameOptions& options) {
-  const unsigned first = (options.is_final ? 0x80U : 0U) | options.reserved | options.opcode;
-  const unsigned masked = options.is_masked ? 0x80U : 0U;
+bool Subscriber::send_frame(ByteView payload, const ClientFrameOptions& options) {
   Bytes frame;
-  append_be(frame, first, 1);
-  if (payload.size() <= 125) {
-    append_be(frame, masked | payload.size(), 1);
-  } else if (payload.size() <= 0xFFFF) {
-    append_be(frame, masked | 126U, 1);
-    append_be(frame, payload.size(), 2);
-  } else {
-    append_be(frame, masked | 127U, 1);
-    append_be(frame, payload.size(), 8);
-  }
-  if (options.is_masked) frame.insert(frame.end(), kMask.begin(), kMask.end());
-  const std::size_t begin = frame.size();
-  frame.insert(frame.end(), payload.begin(), payload.end());
-  for (std::size_t i = begin; options.is_masked && i < frame.size(); ++i) {
-    frame[i] ^= kMask[(i - begin) % kMask.size()];
-  }
+  append_client_frame(frame, payload, options);
   return send_raw(frame);
 }
 

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "schema/base/bytes.h"
+#include "tests/support/client_wire.h"
 #include "tests/support/http_exchange.h"
 #include "tests/support/net_stream.h"
 
@@ -89,14 +90,7 @@ class Subscriber {
   bool send_text(std::string_view text);
   bool send_binary(std::size_t bytes);  // zeros
   bool send_close(std::optional<std::uint16_t> code = {}, std::string_view reason = "");
-  // Any frame: opcodes 0 to 15, reserved bits as 0x40, 0x20, 0x10 in `reserved`, masked or not.
-  struct FrameOptions {
-    unsigned opcode = 2;
-    bool is_final = true;
-    bool is_masked = true;
-    unsigned reserved = 0;
-  };
-  bool send_frame(ByteView payload, const FrameOptions& options);
+  bool send_frame(ByteView payload, const ClientFrameOptions& options);
   bool send_raw(ByteView bytes);
   // Whether the kernel took all of it now; the rest is lost. For a server that does not read.
   bool try_send_raw(ByteView bytes);
@@ -107,22 +101,14 @@ class Subscriber {
   int fd() const { return stream_.fd(); }
 
  private:
-  struct FrameHeader {
-    unsigned opcode = 0;
-    bool is_final = true;
-    std::size_t header_bytes = 0;
-    std::uint64_t payload_bytes = 0;
-  };
-
   Subscriber(NetStream stream, SubscriberOptions options);
   void shake_hands(std::uint16_t port, std::string_view target);
   void check_upgrade(std::string_view key) const;
   Received next_until(Deadline deadline);
-  std::optional<Received> take();                  // from what has come; controls are put aside
-  std::optional<FrameHeader> take_header() const;  // nullopt: not whole
-  std::string fault_of(const FrameHeader& header) const;
-  std::optional<Received> take_message(const FrameHeader& header, ByteView payload);
-  std::optional<Received> take_control(const FrameHeader& header, ByteView payload);
+  std::optional<Received> take();  // from what has come; controls are put aside
+  std::string fault_of(const ServerFrameHeader& header) const;
+  std::optional<Received> take_message(const ServerFrameHeader& header, ByteView payload);
+  std::optional<Received> take_control(const ServerFrameHeader& header, ByteView payload);
   bool fill(Deadline deadline);  // waits for bytes; false: the connection has ended
   void put_aside_one(Deadline deadline, const char* wanted);
   ByteView unread() const { return ByteView(in_).subspan(in_at_); }
