@@ -32,6 +32,8 @@ constexpr std::size_t kNetworkThreadsMax = 8;
 constexpr std::size_t kRefusalsMax = 64;
 // Descriptors that are not for connections: RocksDB's tables, logs, listeners.
 constexpr std::size_t kDescriptorsReserved = 512;
+constexpr std::size_t kSegmentsMin = 16;  // of a live log
+constexpr std::size_t kSegmentBytesMin = 16 << 10;
 constexpr int kBacklog = 4096;
 constexpr std::string_view kRetryAfterSeconds = "5";
 
@@ -80,6 +82,13 @@ std::size_t raise_descriptor_limit() {
   return limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : static_cast<std::size_t>(limit.rlim_cur);
 }
 
+// A short log has short segments, or the newest one alone would be all of it.
+LiveLog::Limits with_short_segments(LiveLog::Limits limits) {
+  const std::size_t share = std::max(limits.bytes_max / kSegmentsMin, kSegmentBytesMin);
+  limits.segment_bytes = std::min(limits.segment_bytes, share);
+  return limits;
+}
+
 std::int64_t monotonic_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(
              std::chrono::steady_clock::now().time_since_epoch())
@@ -96,7 +105,7 @@ class Server::Impl final : public ServerContext {
         options_(std::move(options)),
         hooks_(std::move(hooks)),
         version_(version),
-        feeds_(archive, options_.live_log),
+        feeds_(archive, with_short_segments(options_.live_log)),
         egress_(options_.egress_max, monotonic_ms()),
         pool_(std::make_unique<ReadPool>(options_.read_threads)) {
     const std::size_t descriptors = raise_descriptor_limit();

@@ -6,9 +6,9 @@
 
 namespace standpipe::tools {
 
-void add_selection_options(OptionTable& table, SelectionOptions& options) {
+void add_selection_options(OptionTable& table, SelectionOptions& options, bool needs_data) {
   table.text("data", "DIR", &options.data, "The archive");
-  table.required();
+  if (needs_data) table.required();
   table.text("stream", "NAME", &options.stream, "The stream (default: the only one)");
   table.count("epoch", &options.epoch, 1, std::numeric_limits<std::uint32_t>::max(),
               "The epoch (default: the newest)");

@@ -30,7 +30,7 @@ struct SelectionOptions {
 
 // --data, --stream, --epoch, --until, --did, --collection. Where a range begins has another name in
 // each verb.
-void add_selection_options(OptionTable& table, SelectionOptions& options);
+void add_selection_options(OptionTable& table, SelectionOptions& options, bool needs_data = true);
 
 // What options can be wrong in by themselves: an error of usage.
 Result<FrameFilter> check_selection(const SelectionOptions& options);

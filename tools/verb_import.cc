@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "storage/frame_file.h"
+#include "tools/archive_options.h"
 #include "tools/frame_queue.h"
 #include "tools/held_archive.h"
 #include "tools/import_report.h"
@@ -300,27 +301,6 @@ int run(const ImportOptions& options) {
                                  : to_text(import.summary));
   }
   return finish_stdout(kName, imported ? kExitOk : fail(kName, imported.error()));
-}
-
-void add_archive_options(OptionTable& table, storage::ArchiveOptions& archive) {
-  table.duration_ms("partition-span", &archive.partition_span_ms,
-                    fmt::format("Begin a new partition after this much clock (default {})",
-                                format_duration_ms(archive.partition_span_ms)));
-  table.size("partition-bytes", &archive.partition_bytes_max,
-             fmt::format("Begin a new partition before it exceeds this (default {})",
-                         format_size(archive.partition_bytes_max)));
-  table.size("partition-bytes-min", &archive.partition_bytes_min,
-             fmt::format("A smaller partition stays open beyond its span (default {})",
-                         format_size(archive.partition_bytes_min)));
-  table.duration_ms("partition-age-max", &archive.partition_age_max_ms,
-                    fmt::format("... but not for longer than this (default {})",
-                                format_duration_ms(archive.partition_age_max_ms)));
-  table.size("min-free", &archive.free_bytes_min,
-             fmt::format("Write nothing while the disk has less room than this (default {})",
-                         format_size(archive.free_bytes_min)));
-  table.size("quarantine-bytes", &archive.quarantine_bytes_max,
-             fmt::format("Keep at most this much of what cannot be archived (default {})",
-                         format_size(archive.quarantine_bytes_max)));
 }
 
 }  // namespace

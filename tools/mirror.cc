@@ -1,0 +1,303 @@
+#include "tools/mirror.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "archiver/upstream_url.h"
+#include "replay/server.h"
+#include "schema/base/log.h"
+#include "tools/cli.h"
+#include "tools/held_archive.h"
+#include "tools/mirror_status.h"
+#include "tools/ready_file.h"
+#include "tools/stop_signal.h"
+
+namespace standpipe::tools {
+namespace {
+
+using archiver::StreamArchiver;
+using archiver::StreamState;
+using archiver::StreamStatus;
+
+replay::UpstreamState upstream_state(StreamState state) {
+  switch (state) {
+    case StreamState::connecting:
+    case StreamState::catching_up:
+      return replay::UpstreamState::catching_up;
+    case StreamState::live:
+      return replay::UpstreamState::live;
+    case StreamState::upstream_reset:
+      return replay::UpstreamState::reset;
+    case StreamState::down:
+    case StreamState::disk_full:  // said by the archive's own health
+    case StreamState::failed:
+    case StreamState::stopped:
+      break;
+  }
+  return replay::UpstreamState::down;
+}
+
+class Mirror {
+ public:
+  explicit Mirror(const MirrorOptions& options) : options_(options) {}
+
+  Result<void> run() {
+    StopSignal signal([] {});
+    STANDPIPE_CHECK(open());
+    auto worked = start(signal);
+    if (worked) worked = watch(signal);
+    auto closed = stop();
+    return worked ? closed : worked;
+  }
+
+ private:
+  Result<void> open() {
+    if (options_.archives) {
+      auto held = HeldArchive::open(options_.data, options_.archive,
+                                    [this](std::string_view stream) { on_epoch(stream); });
+      if (!held) return with_hint(held.error());
+      held_.emplace(std::move(*held));
+      archive_ = &held_->archive();
+      return {};
+    }
+    storage::ArchiveOptions reading = options_.archive;
+    reading.access = storage::Access::read_only;
+    reading.create_if_missing = false;
+    auto opened = storage::Archive::open(options_.data, reading);
+    if (!opened) return with_hint(opened.error());
+    read_only_ = std::move(*opened);
+    archive_ = read_only_.get();
+    return {};
+  }
+
+  // One process holds an archive; who wants both halves wants `mirror`.
+  Error with_hint(Error error) const {
+    if (error.code == Errc::busy && options_.archives != options_.serves) {
+      error.detail += "; to archive and to serve at once is what 'standpipe mirror' does";
+    }
+    return error;
+  }
+
+  Result<void> start(StopSignal& signal) {
+    STANDPIPE_TRY(const auto followed, streams_to_follow());
+    if (options_.serves) {
+      replay::ServerHooks hooks;
+      hooks.health = [this] { return health(); };
+      hooks.is_catching_up = [this](std::string_view stream) { return is_catching_up(stream); };
+      STANDPIPE_TRY(auto server, replay::Server::start(*archive_, options_.listen, options_.server,
+                                                       std::move(hooks), options_.version));
+      const std::lock_guard lock(mutex_);
+      server_ = std::move(server);
+      for (const std::string& address : server_->addresses()) {
+        log_info(fmt::format("serving {} at ws://{}", options_.data, address));
+      }
+    }
+    for (const storage::StreamInfo& stream : followed) STANDPIPE_CHECK(follow(stream, signal));
+    if (options_.ready_file.empty()) return {};
+    return write_ready_file(options_.ready_file,
+                            server_ ? server_->addresses() : std::vector<std::string>{});
+  }
+
+  Result<std::vector<storage::StreamInfo>> streams_to_follow() {
+    std::vector<storage::StreamInfo> followed;
+    if (!options_.archives) return followed;
+    for (const storage::StreamSpec& spec : options_.streams) {
+      STANDPIPE_TRY(storage::StreamInfo stream,
+                    archive_->ensure_stream(spec, options_.is_upstream_change));
+      followed.push_back(std::move(stream));
+    }
+    if (!options_.streams.empty()) return followed;
+    for (storage::StreamInfo& stream : archive_->streams()) {
+      if (!stream.spec.url.empty()) followed.push_back(std::move(stream));
+    }
+    if (!followed.empty()) return followed;
+    return Error{Errc::invalid,
+                 fmt::format("{} follows no upstream yet: give --upstream URL or --labeler URL",
+                             options_.data)};
+  }
+
+  Result<void> follow(const storage::StreamInfo& stream, StopSignal& signal) {
+    archiver::StreamCallbacks callbacks;
+    callbacks.on_durable = [this, id = stream.id](storage::EpochNumber epoch,
+                                                  const storage::CommitReport& report) {
+      if (server_) server_->publish(id, epoch, report.runs);
+    };
+    callbacks.on_epoch_began = [this](storage::EpochNumber) {
+      if (server_) server_->refresh_streams();
+    };
+    callbacks.on_fatal = [this, &signal](const Error& error) {
+      {
+        const std::lock_guard lock(mutex_);
+        if (!fatal_) fatal_ = error;
+      }
+      signal.end_waits();
+    };
+    STANDPIPE_TRY(auto archiver,
+                  StreamArchiver::start(*archive_, stream, options_.stream, std::move(callbacks)));
+    const std::lock_guard lock(mutex_);
+    followed_.emplace(stream.spec.name, std::move(archiver));
+    return {};
+  }
+
+  // Until a signal, or until the archive has failed.
+  Result<void> watch(StopSignal& signal) {
+    MirrorStatus status;
+    status.line(sample());  // what the first rates are taken from
+    const bool is_terminal = isatty(STDERR_FILENO) != 0;
+    const auto interval = options_.status_interval_ms > 0 ? options_.status_interval_ms : 1'000;
+    pollfd waited{signal.fd(), POLLIN, 0};
+    for (;;) {
+      const int ready =
+          ::poll(&waited, 1, static_cast<int>(std::min<std::int64_t>(interval, 60'000)));
+      STANDPIPE_CHECK(check_archive());
+      if (ready > 0) break;
+      if (options_.status_interval_ms > 0) show(status, is_terminal);
+    }
+    if (is_terminal && options_.status_interval_ms > 0 && !options_.is_json) {
+      fmt::print(stderr, "\r\033[K");
+    }
+    log_info("stopping: subscribers end at a frame boundary, what is queued becomes durable");
+    return {};
+  }
+
+  MirrorSample sample() {
+    MirrorSample now;
+    now.now_ms = options_.archive.clock->now_ms();
+    now.streams = statuses();
+    if (server_) now.server = server_->stats();
+    now.archive = archive_->stats();
+    for (const storage::StreamInfo& stream : archive_->streams()) {
+      for (const storage::EpochInfo& epoch : stream.epochs) now.raw_bytes += epoch.raw_bytes;
+    }
+    return now;
+  }
+
+  void show(MirrorStatus& status, bool is_terminal) {
+    if (options_.is_json) {
+      write_stdout(status.json(sample()) + "\n");
+      std::fflush(stdout);
+    } else {
+      const std::string line = status.line(sample());
+      fmt::print(stderr, "{}", is_terminal ? "\r\033[K" + line + "\r" : line + "\n");
+    }
+  }
+
+  Result<void> check_archive() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (fatal_) return *fatal_;
+    }
+    const storage::Health health = archive_->health();
+    if (health == storage::Health::corrupt || health == storage::Health::storage_failed) {
+      return Error{health == storage::Health::corrupt ? Errc::corrupt : Errc::io,
+                   archive_->stats().health_detail};
+    }
+    return {};
+  }
+
+  // Subscribers first, at a frame boundary; then the upstreams, and what they have queued.
+  Result<void> stop() {
+    {
+      const std::lock_guard lock(mutex_);
+      is_stopping_ = true;
+    }
+    if (server_) server_->stop();
+    std::map<std::string, std::unique_ptr<StreamArchiver>, std::less<>> followed;
+    {
+      const std::lock_guard lock(mutex_);
+      followed.swap(followed_);
+    }
+    for (auto& [name, archiver] : followed) archiver->stop();
+    followed.clear();
+    server_.reset();
+    read_only_.reset();
+    return held_ ? held_->close() : Result<void>();
+  }
+
+  // -- Asked and told on other threads ------------------------------------------------------------
+  void on_epoch(std::string_view stream) {
+    const std::lock_guard lock(mutex_);
+    if (is_stopping_) return;
+    if (const auto found = followed_.find(stream); found != followed_.end()) {
+      found->second->epoch_began();
+    }
+    if (server_) server_->refresh_streams();
+  }
+
+  std::vector<StreamStatus> statuses() {
+    const std::lock_guard lock(mutex_);
+    std::vector<StreamStatus> all;
+    for (const auto& [name, archiver] : followed_) all.push_back(archiver->status());
+    return all;
+  }
+
+  bool is_catching_up(std::string_view stream) {
+    const std::lock_guard lock(mutex_);
+    const auto found = followed_.find(stream);
+    if (found == followed_.end()) return false;
+    const StreamState state = found->second->status().state;
+    return state == StreamState::connecting || state == StreamState::catching_up ||
+           state == StreamState::down || state == StreamState::disk_full;
+  }
+
+  replay::HealthReport health() {
+    replay::HealthReport report;
+    const std::vector<StreamStatus> followed = statuses();
+    report.archive = archive_->health();
+    {
+      const std::lock_guard lock(mutex_);
+      report.is_shutting_down = is_stopping_;
+    }
+    const std::int64_t now_ms = options_.archive.clock->now_ms();
+    const auto age = [now_ms](std::int64_t since_ms) {
+      return static_cast<double>(now_ms - since_ms) / 1000;
+    };
+    for (const storage::StreamInfo& info : archive_->streams()) {
+      replay::StreamHealth stream;
+      stream.name = info.spec.name;
+      stream.kind = info.spec.kind;
+      stream.seq = info.epochs.back().newest;
+      for (const StreamStatus& status : followed) {
+        if (status.name != info.spec.name) continue;
+        stream.upstream = upstream_state(status.state);
+        if (status.received_ms > 0) stream.received_age_s = age(status.received_ms);
+        if (status.event_time_ms) stream.event_age_s = age(*status.event_time_ms);
+      }
+      report.streams.push_back(std::move(stream));
+    }
+    return report;
+  }
+
+  const MirrorOptions& options_;
+  std::optional<HeldArchive> held_;
+  std::unique_ptr<storage::Archive> read_only_;
+  storage::Archive* archive_ = nullptr;  // one of the two
+  // Set before the first stream is followed, and gone after the last has stopped; in between read
+  // without the lock.
+  std::unique_ptr<replay::Server> server_;
+
+  std::mutex mutex_;  // guards everything below
+  std::map<std::string, std::unique_ptr<StreamArchiver>, std::less<>> followed_;
+  std::optional<Error> fatal_;
+  bool is_stopping_ = false;
+};
+
+}  // namespace
+
+int run_mirror(std::string_view verb, const MirrorOptions& options) {
+  std::signal(SIGPIPE, SIG_IGN);
+  Mirror mirror(options);
+  const auto ran = mirror.run();
+  return finish_stdout(verb, ran ? kExitOk : fail(verb, ran.error()));
+}
+
+}  // namespace standpipe::tools
