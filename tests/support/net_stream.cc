@@ -1,5 +1,6 @@
 #include "tests/support/net_stream.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <climits>
 #include <cstring>
@@ -178,9 +180,27 @@ short NetStream::events(bool has_output) const {
   return static_cast<short>(wants_output ? POLLIN | POLLOUT : POLLIN);
 }
 
+std::string NetStream::peer_address() const {
+  sockaddr_in address{};
+  socklen_t size = sizeof address;
+  std::array<char, INET_ADDRSTRLEN> text{};
+  if (::getpeername(fd(), reinterpret_cast<sockaddr*>(&address), &size) != 0 ||
+      address.sin_family != AF_INET ||
+      ::inet_ntop(AF_INET, &address.sin_addr, text.data(), text.size()) == nullptr) {
+    return "";
+  }
+  return text.data();
+}
+
 bool NetStream::is_acknowledged() const {
   int bytes = 0;
   return ::ioctl(fd(), SIOCOUTQ, &bytes) != 0 || bytes == 0;
+}
+
+bool NetStream::take_error() {
+  int error = 0;
+  socklen_t size = sizeof error;
+  return ::getsockopt(fd(), SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error != 0;
 }
 
 void NetStream::send_tls_end() {

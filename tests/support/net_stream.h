@@ -75,10 +75,14 @@ class NetStream {
   // What poll() is to wait for, given whether there is something to write.
   short events(bool has_output) const;
   int fd() const { return socket_.get(); }
+  std::string peer_address() const;  // IPv4: "127.0.0.1"; else empty
   const std::string& failure() const { return failure_; }
 
   // Whether the peer's kernel has everything that was written.
   bool is_acknowledged() const;
+
+  // Whether the connection is gone by RST, as far as the kernel knows; clears it.
+  bool take_error();
 
   void send_tls_end();    // close_notify, where there is TLS: the end was meant
   void finish_writing();  // FIN; reading goes on

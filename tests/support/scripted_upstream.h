@@ -51,6 +51,7 @@ std::string_view to_string(ConnectionEnd end);
 struct ConnectionRecord {
   bool is_silent = false;  // by ConnectionPlan::silent(); then there is never a request
   bool has_request = false;
+  std::string peer_address;  // "127.0.0.1"
   std::string method;
   std::string target;
   HttpHeaders headers;

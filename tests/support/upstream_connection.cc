@@ -222,6 +222,7 @@ void UpstreamConnection::take_request(std::string_view text) {
   if (first == std::string_view::npos || last == first) return break_off("not a request line");
   ConnectionRecord request;
   request.has_request = true;
+  request.peer_address = stream_.peer_address();
   request.method = line.substr(0, first);
   request.target = line.substr(first + 1, last - first - 1);
   request.headers = head->headers;
