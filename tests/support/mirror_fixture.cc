@@ -1,0 +1,101 @@
+#include "tests/support/mirror_fixture.h"
+
+#include <csignal>
+#include <fstream>
+#include <stdexcept>
+#include <thread>
+#include <utility>
+
+#include "storage/frame_file.h"
+#include "tests/support/process.h"
+
+namespace standpipe::test {
+
+void MirrorFixture::given_upstream(UpstreamOptions options) {
+  upstream_ = std::make_unique<ScriptedUpstream>(std::move(options));
+}
+
+std::vector<std::string> MirrorFixture::arguments_of(const std::string& verb,
+                                                     std::vector<std::string> more) const {
+  std::vector<std::string> all{verb, "--data", archive().string(), "--quiet"};
+  if (verb != "serve") {
+    const std::vector<std::string> quick{
+        "--upstream",      upstream_->url(), "--min-free",      "0",
+        "--reconnect-min", "20ms",           "--reconnect-max", "100ms"};
+    all.insert(all.end(), quick.begin(), quick.end());
+  }
+  all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+  return all;
+}
+
+void MirrorFixture::given_mirror(std::vector<std::string> arguments) {
+  process_.reset();
+  process_ = std::make_unique<NetworkProcess>(arguments_of("mirror", std::move(arguments)));
+}
+
+void MirrorFixture::given_server(std::vector<std::string> arguments) {
+  process_.reset();
+  process_ = std::make_unique<NetworkProcess>(arguments_of("serve", std::move(arguments)));
+}
+
+void MirrorFixture::given_imported(const std::vector<Bytes>& frames,
+                                   const std::vector<std::string>& arguments) {
+  const std::filesystem::path file = dir / "imported.frames";
+  {
+    std::ofstream out(file, std::ios::binary);
+    for (const Bytes& frame : frames) {
+      std::array<std::byte, 4> length{};
+      store_le(length.data(), static_cast<std::uint32_t>(frame.size()));
+      out << as_text(length) << as_text(frame);
+    }
+  }
+  std::vector<std::string> all{"import",  file.string(), "--data", archive().string(),
+                               "--quiet", "--min-free",  "0"};
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  const Outcome imported = run_standpipe(all);
+  ASSERT_EQ(imported.status, 0) << imported.err;
+}
+
+NetworkProcess& MirrorFixture::process() const {
+  if (process_ == nullptr) throw std::runtime_error("the test has not started the program");
+  return *process_;
+}
+
+Outcome MirrorFixture::stop() {
+  const Outcome outcome = process().stop();
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  process_.reset();
+  return outcome;
+}
+
+Outcome MirrorFixture::kill() {
+  Outcome outcome = process().kill();
+  process_.reset();
+  return outcome;
+}
+
+Subscriber MirrorFixture::subscribe(std::string_view query, SubscriberOptions options) const {
+  return Subscriber::connect(port(), std::string(kSubscribeRepos) + std::string(query),
+                             std::move(options));
+}
+
+nlohmann::json MirrorFixture::health() const {
+  return nlohmann::json::parse(http_get(port(), "/xrpc/_health").body);
+}
+
+void MirrorFixture::wait_until_durable(std::int64_t seq, const std::string& stream) const {
+  const auto deadline = std::chrono::steady_clock::now() + kTestDeadline;
+  for (;;) {
+    const nlohmann::json state = health();
+    for (const nlohmann::json& one : state["streams"]) {
+      if (one["name"] == stream && one["seq"].is_number() && one["seq"] >= seq) return;
+    }
+    if (std::chrono::steady_clock::now() >= deadline) {
+      throw std::runtime_error("waited in vain for seq " + std::to_string(seq) + ": " +
+                               state.dump() + "\n" + process().error_text());
+    }
+    std::this_thread::yield();
+  }
+}
+
+}  // namespace standpipe::test
