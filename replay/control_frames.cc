@@ -45,6 +45,7 @@ Bytes pong_frame(ByteView payload) {
 }
 
 Bytes close_frame(std::uint16_t code, std::string_view reason) {
+  if (code == kCloseNoCode) return wire_frame(kClose, {});
   std::size_t size = std::min(reason.size(), kControlPayloadBytesMax - sizeof code);
   // Not in the middle of a character: the bytes 10xxxxxx go with the one before them.
   while (size > 0 && size < reason.size() &&

@@ -15,7 +15,8 @@ namespace standpipe::replay {
 inline constexpr std::array<std::byte, 2> kPingFrame{std::byte{0x89}, std::byte{0x00}};
 
 Bytes pong_frame(ByteView payload);  // aborts above 125 bytes
-// A reason of more than 123 bytes is cut, at a character.
+// A reason of more than 123 bytes is cut, at a character. kCloseNoCode makes an empty close frame,
+// which is what answers one.
 Bytes close_frame(std::uint16_t code, std::string_view reason);
 
 // Whole binary messages in canonical CBOR. Aborts where a text is not UTF-8.
