@@ -29,6 +29,7 @@ using asio::ip::tcp;
 constexpr auto kNet = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kReadBytesMin = 4 << 10;
 constexpr std::size_t kReadBytesMax = 64 << 10;
+constexpr std::size_t kSmallRequestBytes = 8 << 10;  // is always read
 constexpr std::size_t kFieldsMax = 256;
 constexpr std::size_t kUserAgentBytesMax = 256;
 constexpr std::size_t kDrainBytesMax = 1 << 20;
@@ -321,7 +322,8 @@ class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
                    limit - used);
       const auto room = buffer.prepare(size);
       connection.hold(buffer.capacity() + head_bytes);
-      if (request_bytes_ > options_.request_bytes_total_max) {
+      if (request_bytes_ > options_.request_bytes_total_max &&
+          connection.held > kSmallRequestBytes) {
         reading.refusal = overloaded();
         co_return reading;
       }

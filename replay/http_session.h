@@ -32,8 +32,9 @@ struct HttpOptions {
   // long an idle connection is kept.
   std::chrono::milliseconds request_timeout{10'000};
   std::chrono::milliseconds reply_timeout{10'000};  // for the peer to take a whole reply
-  // Over all connections that have not become subscribers, which bounds what requests that never
-  // end can hold. One that would pass it is answered 503.
+  // Held by all connections that have not become subscribers, which bounds what requests that never
+  // end can cost. A request that would pass it is answered 503; one of up to 8 KiB never is, so
+  // that a few large ones keep nobody out.
   std::size_t request_bytes_total_max = 64 << 20;
 };
 
@@ -42,7 +43,8 @@ struct Peer {
   std::string user_agent;                   // as sent, at most 256 bytes; any bytes
 };
 
-// Whom the sessions serve. Called on their thread only, and not after stop(). Must not throw.
+// Whom the sessions serve. Called on their thread only, and not after stop(); but a handle() that
+// is under way then runs to its end, unless the executor does not. Must not throw.
 class HttpHandler {
  public:
   virtual ~HttpHandler() = default;

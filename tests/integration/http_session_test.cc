@@ -278,6 +278,15 @@ TEST_F(HttpSession, RequestsThatNeverEndShareALimit) {
   EXPECT_LT(stats().request_bytes, 10'000u);  // the room is there again
 }
 
+TEST_F(HttpSession, SmallRequestsAreReadHoweverMuchIsHeld) {
+  given_sessions({.request_bytes_total_max = 0});
+  Connection connection(port);
+  connection.send(get("/"));
+  EXPECT_THAT(connection.read_reply(), StartsWith("HTTP/1.1 200 OK\r\n"));
+  connection.send("GET /" + std::string(20'000, 'x'));
+  EXPECT_THAT(connection.read_to_end(), StartsWith("HTTP/1.1 503 "));
+}
+
 // -- Upgrades -------------------------------------------------------------------------------------
 
 TEST_F(HttpSession, AHandshakeMakesASubscriber) {
