@@ -322,7 +322,7 @@ TEST_F(HttpSession, WhatComesRightBehindTheHandshakeIsHandedOn) {
   Upgraded upgraded = handler.take_upgraded();
   // However much of it had been read with the handshake: together, it is all.
   std::string all = upgraded.leftover;
-  EXPECT_FALSE(all.empty());
+  ASSERT_FALSE(all.empty());
   while (all.size() < frames.size()) {
     char buffer[4096];
     all.append(buffer, upgraded.socket.read_some(asio::buffer(buffer)));
