@@ -1,8 +1,14 @@
 #include "replay/backfill.h"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <utility>
+#include <variant>
+
+#include "schema/datetime.h"
+#include "schema/frame.h"
+#include "storage/group_clock.h"
 
 namespace standpipe::replay {
 
@@ -34,9 +40,62 @@ void Backfill::read_after(Seq after, StepDone done) {
   });
 }
 
-void Backfill::position_at(std::int64_t clock_ms, PositionDone done) {
-  pool_->submit([self = shared_from_this(), clock_ms, done = std::move(done)] {
-    done(self->reader_.position_at(clock_ms));
+namespace {
+
+// When a frame happened: by its own word, or when it came.
+std::int64_t time_of(const storage::WireRun& run, std::size_t i) {
+  return parse_datetime_ms(scan_frame(run.frame_of(i)).envelope.time)
+      .value_or(run.received_first_ms);
+}
+
+}  // namespace
+
+// Frames from `after` on until `take` returns true.
+Result<void> Backfill::walk(Seq after, const FrameCall& take) {
+  for (;;) {
+    STANDPIPE_TRY(const storage::ReadStep step, reader_.read_after(after));
+    if (const auto* passed = std::get_if<storage::WindowPassed>(&step)) {
+      after = previous(passed->gap.before);
+      continue;
+    }
+    const auto* slice = std::get_if<storage::RunSlice>(&step);
+    if (slice == nullptr) return {};
+    const storage::WireRun& run = *slice->run;
+    for (std::size_t i = slice->first_frame; i < run.frames.size(); ++i) {
+      if (run.frames[i].length > 0 && take(run, i)) return {};  // 0: erased
+    }
+    after = run.last();
+  }
+}
+
+Result<Backfill::TimeStart> Backfill::find_start(std::int64_t time_ms) {
+  TimeStart start;
+  STANDPIPE_CHECK(walk(kSeqNone, [&](const storage::WireRun& run, std::size_t i) {
+    start.is_before_oldest = time_ms < time_of(run, i);
+    start.after = previous(run.frames[i].seq);
+    return true;
+  }));
+  if (start.is_before_oldest) return start;
+  // From the first group that is late enough by the archive's clock back over one window, and then
+  // to the first frame that is late enough by its own time.
+  STANDPIPE_TRY(const Seq by_clock, reader_.position_at(time_ms));
+  STANDPIPE_TRY(const Seq from, reader_.step_back(by_clock, storage::kClockWindow));
+  start.after = by_clock;
+  std::size_t looked_beyond = 0;
+  STANDPIPE_CHECK(walk(from, [&](const storage::WireRun& run, std::size_t i) {
+    if (time_of(run, i) >= time_ms) {
+      start.after = previous(run.frames[i].seq);
+      return true;
+    }
+    // The group that is late enough may begin with frames that are not.
+    return run.frames[i].seq > by_clock && ++looked_beyond == storage::kClockWindow;
+  }));
+  return start;
+}
+
+void Backfill::start_at(std::int64_t time_ms, TimeDone done) {
+  pool_->submit([self = shared_from_this(), time_ms, done = std::move(done)] {
+    done(self->find_start(time_ms));
   });
 }
 

@@ -38,10 +38,21 @@ class Backfill : public std::enable_shared_from_this<Backfill> {
 
   using StepDone = std::function<void(Result<storage::ReadStep>)>;
   void read_after(Seq after, StepDone done);
-  using PositionDone = std::function<void(Result<Seq>)>;
-  void position_at(std::int64_t clock_ms, PositionDone done);
+  // Where a subscriber begins that asks for a time.
+  struct TimeStart {
+    Seq after = kSeqNone;
+    bool is_before_oldest = false;  // the time lies before the oldest frame that is held
+  };
+  using TimeDone = std::function<void(Result<TimeStart>)>;
+  // No frame of that time or later is missed, as far as upstream sends them about in order. The
+  // archive's clock alone would miss some: it is a median, and lags behind by half a window.
+  void start_at(std::int64_t time_ms, TimeDone done);
 
  private:
+  using FrameCall = std::function<bool(const storage::WireRun& run, std::size_t index)>;
+  Result<void> walk(Seq after, const FrameCall& take);
+  Result<TimeStart> find_start(std::int64_t time_ms);
+
   Backfill(storage::Reader reader, ReadPool& pool) : reader_(std::move(reader)), pool_(&pool) {}
 
   storage::Reader reader_;  // of whoever reads

@@ -109,11 +109,10 @@ class Subscriber : public std::enable_shared_from_this<Subscriber> {
 
   // -- Starting
   void begin_at(std::optional<std::int64_t> cursor);
-  void begin_at_time(std::int64_t clock_ms);
+  void begin_at_time(std::int64_t time_ms);
   void begin_after(Seq after);
   void judge_again();
   CursorWindow window() const;
-  bool is_before_oldest(std::int64_t clock_ms) const;
   void end_with_error(EndReason reason);
 
   // -- Reading what the peer sends

@@ -81,16 +81,7 @@ void Subscriber::judge_again() {
   begin_after(start.after);
 }
 
-bool Subscriber::is_before_oldest(std::int64_t clock_ms) const {
-  const Feed& feed = *view_->feed;
-  for (const storage::PartitionInfo& partition : host_.archive->partitions()) {
-    const bool is_ours = partition.stream == feed.stream && partition.epoch == feed.epoch;
-    if (is_ours && partition.frames > 0) return clock_ms < partition.clock_first_ms;
-  }
-  return false;
-}
-
-void Subscriber::begin_at_time(std::int64_t clock_ms) {
+void Subscriber::begin_at_time(std::int64_t time_ms) {
   const Feed& feed = *view_->feed;
   auto opened = Backfill::open(*host_.archive, feed.stream, feed.epoch, *host_.pool);
   if (!opened) {
@@ -99,16 +90,16 @@ void Subscriber::begin_at_time(std::int64_t clock_ms) {
     return;
   }
   backfill_ = std::move(*opened);
-  if (is_before_oldest(clock_ms)) first_words_ = outdated_cursor_frame();
-  backfill_->position_at(clock_ms, [self = shared_from_this()](const Result<Seq>& found) {
-    self->host_.post([self, found] {
+  backfill_->start_at(time_ms, [self = shared_from_this()](Result<Backfill::TimeStart> found) {
+    self->host_.post([self, found = std::move(found)] {
       if (self->is_gone()) return;
       if (!found) {
         log_warn("a subscriber cannot be given a position: " + to_string(found.error()));
         self->end(EndReason::read_failed, {}, self->host_.options->linger);
         return;
       }
-      self->begin_after(*found);
+      if (found->is_before_oldest) self->first_words_ = outdated_cursor_frame();
+      self->begin_after(found->after);
     });
   });
 }

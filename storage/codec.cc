@@ -106,6 +106,19 @@ class FramesDecoder final : public PartitionDecoder {
     return std::optional<Seq>(high);
   }
 
+  Result<Seq> step_back(Seq after, std::size_t& frames) override {
+    while (frames > 0) {
+      STANDPIPE_TRY(const bool found, seek(after));
+      if (!found || source_->first() > after) return after;
+      STANDPIPE_TRY(const GroupView group, header());
+      const auto passed = std::count_if(group.frames.begin(), group.frames.end(),
+                                        [&](const RunFrame& frame) { return frame.seq <= after; });
+      frames -= std::min(frames, static_cast<std::size_t>(passed));
+      after = previous(source_->first());
+    }
+    return after;
+  }
+
  private:
   // The source stands on the first group with a frame after `after`, known without a look.
   bool stands_after(Seq after) const {

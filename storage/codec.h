@@ -68,6 +68,9 @@ class PartitionDecoder {
   virtual Result<WireRunPtr> frame(Seq seq) = 0;
   // First seq of the first group whose clock is not below `clock_ms`; nullopt if there is none.
   virtual Result<std::optional<Seq>> find_clock(std::int64_t clock_ms) = 0;
+  // Steps back from `after` over whole groups until `frames` frames, or all that there are, lie
+  // between the position returned and `after`; `frames` is lowered by as many.
+  virtual Result<Seq> step_back(Seq after, std::size_t& frames) = 0;
 };
 
 // Codec 0 joins neighbouring groups into runs. Where a run ends depends on the stored groups alone,

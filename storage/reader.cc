@@ -173,6 +173,26 @@ Result<Seq> Reader::Impl::position_at(std::int64_t clock_ms) {
   return Error{Errc::corrupt, "the partitions of the epoch do not hold still"};
 }
 
+Result<Seq> Reader::Impl::step_back(Seq after, std::size_t frames) {
+  const std::shared_ptr<const EpochView> view = channel_->view();
+  for (auto partition = view->partitions.rbegin();
+       partition != view->partitions.rend() && frames > 0; ++partition) {
+    if (partition->first > after) continue;
+    const Result<Seq> before = [&]() -> Result<Seq> {
+      const std::shared_lock lock(core_->store_mutex);
+      if (core_->store == nullptr) return Error{Errc::closed, "the archive is closed"};
+      STANDPIPE_TRY(const auto decoder, open_decoder(*partition, /*bulk=*/false));
+      return decoder->step_back(after, frames);
+    }();
+    // Dropped meanwhile, and so is all that lies before it.
+    if (!before && before.error().code == Errc::not_found) break;
+    if (!before) return before.error();
+    after = *before;
+  }
+  const Seq floor = channel_->view()->window_floor;
+  return frames > 0 ? floor : std::max(after, floor);
+}
+
 Reader::Reader(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Reader::Reader(Reader&&) noexcept = default;
 Reader& Reader::operator=(Reader&&) noexcept = default;
@@ -180,6 +200,9 @@ Reader::~Reader() = default;
 
 Result<ReadStep> Reader::read_after(Seq after) { return impl_->read_after(after); }
 Result<Seq> Reader::position_at(std::int64_t clock_ms) { return impl_->position_at(clock_ms); }
+Result<Seq> Reader::step_back(Seq after, std::size_t frames) {
+  return impl_->step_back(after, frames);
+}
 Result<std::optional<RunSlice>> Reader::find(Seq seq) { return impl_->find(seq); }
 
 }  // namespace standpipe::storage

@@ -48,6 +48,11 @@ class Reader {
   // ones: the first group whose clock is not below it. Newest if there is none.
   Result<Seq> position_at(std::int64_t clock_ms);
 
+  // The position with at least `frames` frames between it and `after`; where the epoch holds fewer,
+  // the window's floor. A group's clock is a median and lags behind the times in its frames, so
+  // who looks for these starts some frames before position_at().
+  Result<Seq> step_back(Seq after, std::size_t frames);
+
   // The frame of exactly that seq; nullopt if it is not stored.
   Result<std::optional<RunSlice>> find(Seq seq);
 

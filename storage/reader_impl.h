@@ -18,6 +18,7 @@ class Reader::Impl {
 
   Result<ReadStep> read_after(Seq after);
   Result<Seq> position_at(std::int64_t clock_ms);
+  Result<Seq> step_back(Seq after, std::size_t frames);
   Result<std::optional<RunSlice>> find(Seq seq);
 
  private:

@@ -395,6 +395,19 @@ TEST_F(TimeLookup, AfterRetentionTheBeginningIsWhatIsLeft) {
   EXPECT_EQ(position_at(hour_ms(3) + 1), 192);
 }
 
+TEST_F(TimeLookup, StepsBackOverWholeGroupsAndPartitions) {
+  given_four_hours();
+  EXPECT_EQ(reader().step_back(Seq{256}, 8).value(), Seq{192});
+  EXPECT_EQ(reader().step_back(Seq{256}, 65).value(), Seq{128});
+  EXPECT_EQ(reader().step_back(Seq{250}, 58).value(), Seq{192}) << "the frames up to 250";
+  EXPECT_EQ(reader().step_back(Seq{250}, 59).value(), Seq{128});
+  EXPECT_EQ(reader().step_back(Seq{130}, 64).value(), Seq{64}) << "into the partition before";
+  EXPECT_EQ(reader().step_back(Seq{130}, 0).value(), Seq{130});
+  EXPECT_EQ(reader().step_back(Seq{30}, 64).value(), Seq{0});
+  drop_oldest();
+  EXPECT_EQ(reader().step_back(Seq{130}, 64).value(), Seq{128}) << "the window's floor";
+}
+
 TEST_F(TimeLookup, InARewrittenPartitionIsTheSame) {
   given_four_hours();
   ASSERT_OK(archive().rewrite_partition(oldest_partition()));
