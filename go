@@ -17,7 +17,10 @@ usage() {
   cat <<'USAGE'
 usage: ./go VERB
 
-  run FILE                  import a frame file into ./data (or $STANDPIPE_DATA) and inspect it
+  run URL [OPTION...]       mirror that host into ./data (or $STANDPIPE_DATA) and serve it again at
+                            127.0.0.1:2480, from now on unless --from says otherwise
+  run public [OPTION...]    the same of the relay of the public network
+  run FILE                  import a frame file into ./data and show what the archive holds
   build [PRESET [TARGET..]] configure and build: dev (default), release, asan, tsan, fuzz
   test [PRESET] [CTEST...]  build and run the tests; what follows goes to ctest (-R NAME, -LE slow)
   bench [NAME]              build preset release and run the benchmarks, or one of them
@@ -240,14 +243,23 @@ verb_test() {
   return "$status"
 }
 
+public_relay=wss://relay1.us-west.bsky.network
+
 verb_run() {
-  [ "$#" -eq 1 ] || usage_error "wanted: ./go run FILE, a frame file (zstd of length-prefixed frames)"
-  local file data="${STANDPIPE_DATA:-$root/data}"
-  file="$(cd "$caller_dir" && realpath -e -- "$1" 2> /dev/null)" || die "$1: no such file"
+  [ "$#" -ge 1 ] || usage_error "wanted: ./go run URL, ./go run public, or ./go run FILE"
+  local source="$1" file data="${STANDPIPE_DATA:-$root/data}"
+  shift
   need_for_build release
   build release standpipe
-  build/release/standpipe import "$file" --data "$data"
-  build/release/standpipe inspect --data "$data"
+  if file="$(cd "$caller_dir" && realpath -e -- "$source" 2> /dev/null)" && [ -f "$file" ]; then
+    build/release/standpipe import "$file" --data "$data" "$@"
+    build/release/standpipe inspect --data "$data"
+    return
+  fi
+  [ "$source" != public ] || source="$public_relay"
+  # A relay's backlog is hundreds of gigabytes: who wants it says so.
+  case " $* " in *" --from"*) ;; *) set -- --from newest "$@" ;; esac
+  exec build/release/standpipe mirror --data "$data" --upstream "$source" "$@"
 }
 
 verb_bench() {

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "archiver/upstream_url.h"
+#include "replay/pages.h"
 #include "replay/server.h"
 #include "schema/base/log.h"
 #include "tools/cli.h"
@@ -97,14 +98,24 @@ class Mirror {
                                                        std::move(hooks), options_.version));
       const std::lock_guard lock(mutex_);
       server_ = std::move(server);
-      for (const std::string& address : server_->addresses()) {
-        log_info(fmt::format("serving {} at ws://{}", options_.data, address));
-      }
+      for (const std::string& address : server_->addresses()) tell_where(address);
     }
     for (const storage::StreamInfo& stream : followed) STANDPIPE_CHECK(follow(stream, signal));
     if (options_.ready_file.empty()) return {};
     return write_ready_file(options_.ready_file,
                             server_ ? server_->addresses() : std::vector<std::string>{});
+  }
+
+  // Where to connect to, ready to be copied.
+  void tell_where(const std::string& address) const {
+    bool has_root[2] = {false, false};
+    for (const storage::StreamInfo& stream : archive_->streams()) {
+      const bool is_repos = stream.spec.kind == storage::StreamKind::repos;
+      const bool is_at_root = !std::exchange(has_root[is_repos ? 1 : 0], true);
+      log_info(fmt::format("serving stream {} at ws://{}{}{}", stream.spec.name, address,
+                           is_at_root ? "" : "/stream/" + stream.spec.name,
+                           replay::subscribe_path(stream.spec.kind)));
+    }
   }
 
   Result<std::vector<storage::StreamInfo>> streams_to_follow() {
