@@ -98,8 +98,8 @@ void LiveTail::refresh() {
     if (structure_ == log_->structure_) return;
     structure_ = log_->structure_;
     floor_ = log_->floor_;
-    const std::uint64_t first =
-        log_->segments_.empty() ? log_->next_number_ : log_->segments_.front()->number();
+    // A log that has begun always holds its newest segment.
+    const std::uint64_t first = log_->segments_.empty() ? 0 : log_->segments_.front()->number();
     while (!segments_.empty() && segments_.front()->number() < first) {
       retired.push_back(std::move(segments_.front()));
       segments_.pop_front();

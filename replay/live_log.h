@@ -81,14 +81,15 @@ class LiveLog {
 
   const Limits limits_;
   std::atomic<std::int64_t> newest_;
-  LiveSegment* open_ = nullptr;  // the writer's: the last of segments_
+  // The writer's alone:
+  LiveSegment* open_ = nullptr;    // the last of segments_
+  std::uint64_t next_number_ = 0;  // of the next segment
 
   mutable std::mutex mutex_;  // guards everything below; held for moments
   std::deque<std::shared_ptr<LiveSegment>> segments_;
-  std::size_t bytes_ = 0;          // of all of them
-  std::uint64_t next_number_ = 0;  // of the next segment
-  Seq floor_;                      // of the oldest segment held
-  std::uint64_t structure_ = 1;    // grows whenever segments_ changes
+  std::size_t bytes_ = 0;        // of all of them
+  Seq floor_;                    // of the oldest segment held
+  std::uint64_t structure_ = 1;  // grows whenever segments_ changes
 };
 
 // One network thread's hold on a log. The thread's subscribers send from the segments that it
