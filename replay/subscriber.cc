@@ -250,7 +250,10 @@ Subscriber::Pumped Subscriber::at_end_of_live() {
   // What is newest may be `until` itself, or lie beyond it without a frame in between.
   const auto& until = subscription_.until();
   if (until && view_->feed->log.newest() >= *until) {
-    end_at_until();
+    // It may have been published since we looked: then it is sent first.
+    view_->tail.refresh();
+    const bool is_inside = view_->tail.holds(subscription_.position().after);
+    if (is_inside && frames_to_send().empty()) end_at_until();
     return Pumped::again;
   }
   if (!is_listed_) {
