@@ -1,12 +1,15 @@
 #include "tests/support/mirror_fixture.h"
 
+#include <zstd.h>
+
+#include <array>
 #include <csignal>
 #include <fstream>
 #include <stdexcept>
 #include <thread>
 #include <utility>
 
-#include "storage/frame_file.h"
+#include "schema/base/bytes.h"
 #include "tests/support/process.h"
 
 namespace standpipe::test {
@@ -40,20 +43,22 @@ void MirrorFixture::given_server(std::vector<std::string> arguments) {
 
 void MirrorFixture::given_imported(const std::vector<Bytes>& frames,
                                    const std::vector<std::string>& arguments) {
-  const std::filesystem::path file = dir / "imported.frames";
-  {
-    std::ofstream out(file, std::ios::binary);
-    for (const Bytes& frame : frames) {
-      std::array<std::byte, 4> length{};
-      store_le(length.data(), static_cast<std::uint32_t>(frame.size()));
-      out << as_text(length) << as_text(frame);
-    }
+  std::string raw;
+  for (const Bytes& frame : frames) {
+    std::array<std::byte, 4> length{};
+    store_le(length.data(), static_cast<std::uint32_t>(frame.size()));
+    raw.append(as_text(length));
+    raw.append(as_text(frame));
   }
+  std::string compressed(ZSTD_compressBound(raw.size()), '\0');
+  compressed.resize(ZSTD_compress(compressed.data(), compressed.size(), raw.data(), raw.size(), 1));
+  const std::filesystem::path file = dir / "imported.frames";
+  std::ofstream(file, std::ios::binary) << compressed;
   std::vector<std::string> all{"import",  file.string(), "--data", archive().string(),
                                "--quiet", "--min-free",  "0"};
   all.insert(all.end(), arguments.begin(), arguments.end());
   const Outcome imported = run_standpipe(all);
-  ASSERT_EQ(imported.status, 0) << imported.err;
+  if (imported.status != 0) throw std::runtime_error("the import failed: " + imported.err);
 }
 
 NetworkProcess& MirrorFixture::process() const {
