@@ -41,6 +41,7 @@ struct HttpOptions {
 struct Peer {
   boost::asio::ip::tcp::endpoint endpoint;  // IPv4 as such, also through an IPv6 listener
   std::string user_agent;                   // as sent, at most 256 bytes; any bytes
+  std::shared_ptr<void> place;              // what admit() has taken for it; given back with it
 };
 
 // Whom the sessions serve. Called on their thread only, and not after stop(); but a handle() that
@@ -52,8 +53,9 @@ class HttpHandler {
   // Slow work belongs on another thread, awaited.
   virtual boost::asio::awaitable<HttpReply> handle(PlainRoute route) = 0;
   // Before the handshake: no such stream, no room. nullopt lets it pass; on_upgrade follows unless
-  // the connection is lost meanwhile, so nothing may be reserved here.
-  virtual std::optional<Refusal> admit(const SubscribeRequest& request, const Peer& peer) = 0;
+  // the connection is lost meanwhile, so what is reserved here belongs into `peer.place`, which the
+  // connection holds until then.
+  virtual std::optional<Refusal> admit(const SubscribeRequest& request, Peer& peer) = 0;
   // The handshake is done and the socket is the handler's.
   // `leftover`: what came behind the handshake, to be read before the socket.
   virtual void on_upgrade(boost::asio::ip::tcp::socket socket, SubscribeRequest request,

@@ -121,7 +121,6 @@ class NetThread::Impl final : public SubscriberHost, public HttpHandler {
   }
 
   void remove(const SubscriberPtr& subscriber) override {
-    server_.give_place_back(subscriber->peer().endpoint.address());
     FeedView& view = subscriber->view();
     subscribers_.erase(subscriber);
     count_connections();
@@ -141,7 +140,7 @@ class NetThread::Impl final : public SubscriberHost, public HttpHandler {
   // -- HttpHandler --------------------------------------------------------------------------------
   asio::awaitable<HttpReply> handle(PlainRoute route) override { co_return server_.answer(route); }
 
-  std::optional<Refusal> admit(const SubscribeRequest& request, const Peer& peer) override {
+  std::optional<Refusal> admit(const SubscribeRequest& request, Peer& peer) override {
     const auto feed = server_.feeds().find(request.stream, request.kind, request.epoch);
     if (!feed) {
       const bool has_none = feed.error().code == Errc::unsupported;
@@ -150,9 +149,13 @@ class NetThread::Impl final : public SubscriberHost, public HttpHandler {
                      has_none ? "MethodNotImplemented" : "NotFound",
                      feed.error().detail};
     }
-    // Only to tell in time: the place itself is taken once the handshake is done.
-    auto refusal = server_.take_place(peer.endpoint.address());
-    if (!refusal) server_.give_place_back(peer.endpoint.address());
+    // Here, not once the handshake is done: nobody is let in and then finds no room.
+    const asio::ip::address address = peer.endpoint.address();
+    auto refusal = server_.take_place(address);
+    if (!refusal) {
+      peer.place = std::shared_ptr<void>(
+          nullptr, [&server = server_, address](void*) { server.give_place_back(address); });
+    }
     return refusal;
   }
 
@@ -161,7 +164,6 @@ class NetThread::Impl final : public SubscriberHost, public HttpHandler {
     look_at_clock();
     const auto feed = server_.feeds().find(request.stream, request.kind, request.epoch);
     if (!feed || is_draining_) return;
-    if (server_.take_place(peer.endpoint.address())) return;  // others were faster
     ++stats.subscribed;
     FeedView& view = view_of(*feed);
     ++view.subscribers;

@@ -333,6 +333,12 @@ class Server::Impl final : public ServerContext {
   ServerOptions options_;
   const ServerHooks hooks_;
   const std::string version_;
+
+  mutable std::mutex places_mutex_;                  // guards the lines up to the next empty one
+  std::map<asio::ip::address, std::size_t> places_;  // given back up to the end of the threads
+  std::size_t places_taken_ = 0;
+  std::uint64_t accepted_ = 0, refused_address_ = 0, refused_total_ = 0;
+
   Feeds feeds_;
   SharedBucket egress_;
   std::unique_ptr<ReadPool> pool_;
@@ -344,11 +350,6 @@ class Server::Impl final : public ServerContext {
   std::size_t turn_ = 0;  // of the accept thread
   std::thread accept_thread_;
   std::atomic<bool> is_stopped_ = false;
-
-  mutable std::mutex places_mutex_;  // guards everything below
-  std::map<asio::ip::address, std::size_t> places_;
-  std::size_t places_taken_ = 0;
-  std::uint64_t accepted_ = 0, refused_address_ = 0, refused_total_ = 0;
 };
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

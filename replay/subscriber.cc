@@ -310,6 +310,7 @@ void Subscriber::finish(EndReason reason) {
   }
   error_code ignored;
   socket_.close(ignored);
+  peer_.place.reset();
   run_.reset();
   next_.reset();
   backfill_.reset();

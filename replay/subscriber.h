@@ -149,7 +149,7 @@ class Subscriber : public std::enable_shared_from_this<Subscriber> {
   SubscriberHost& host_;
   FeedView* const view_;  // not ours
   boost::asio::ip::tcp::socket socket_;
-  const Peer peer_;
+  Peer peer_;
   SubscribeRequest request_;
   const std::function<bool()> is_catching_up_;
   Subscription subscription_;

@@ -60,7 +60,7 @@ class FakeHandler final : public replay::HttpHandler {
   }
 
   std::optional<replay::Refusal> admit(const replay::SubscribeRequest& request,
-                                       const replay::Peer&) override {
+                                       replay::Peer&) override {
     if (request.stream != "full") return std::nullopt;
     return replay::Refusal{503, {{"Retry-After", "7"}}, "NotEnoughResources", "no room"};
   }
