@@ -28,8 +28,10 @@ CursorWindow Subscriber::window() const {
   CursorWindow window;
   const Feed& feed = *view_->feed;
   window.newest = host_.archive->newest(feed.stream, feed.epoch);
-  window.is_catching_up = is_catching_up_();
   if (const auto info = host_.archive->find_stream(feed.name)) {
+    // Nothing more comes of an epoch that is over.
+    const bool is_over = info->epochs.back().number != feed.epoch;
+    window.is_catching_up = !is_over && is_catching_up_();
     for (const storage::EpochInfo& epoch : info->epochs) {
       if (epoch.number == feed.epoch) window.window_floor = epoch.window_floor;
     }
