@@ -197,6 +197,19 @@ TEST_F(ServeCursor, OfAnEmptyArchiveThatStaysEmptyAFutureCursorIsRefused) {
   expect_error_and_1008(of_reader, future_cursor_frame(), "FutureCursor");
 }
 
+TEST_F(ServeCursor, OfAnEpochThatIsOverAFutureCursorIsRefusedAtOnce) {
+  given_imported(made_frames(1, 10));
+  const Outcome begun = run_standpipe(
+      {"epoch", "new", "--data", archive().string(), "--stream", "repos", "--reason", "a test"});
+  ASSERT_EQ(begun.status, 0) << begun.err;
+  given_closed_upstream({});
+  given_mirror({"--future-cursor-wait", "1h", "--change-upstream"});
+  Subscriber newest = subscribe("?cursor=11");
+  expect_nothing_more(newest);
+  Subscriber over = Subscriber::connect(port(), "/stream/repos/epoch/1" + repos("?cursor=11"));
+  expect_error_and_1008(over, future_cursor_frame(), "FutureCursor");
+}
+
 TEST_F(ServeCursor, WhoLeavesWhileItsCursorWaitsIsForgotten) {
   given_closed_upstream(holding(1, 50), 50);
   given_mirror({"--connections-per-address", "1"});
