@@ -2,6 +2,7 @@
 
 #include <zstd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <fstream>
@@ -20,7 +21,9 @@ void MirrorFixture::given_upstream(UpstreamOptions options) {
 
 std::vector<std::string> MirrorFixture::arguments_of(const std::string& verb,
                                                      std::vector<std::string> more) const {
-  std::vector<std::string> all{verb, "--data", archive().string(), "--quiet"};
+  std::vector<std::string> all{verb, "--data", archive().string()};
+  // Who wants its status as JSON reads it.
+  if (std::find(more.begin(), more.end(), "--json") == more.end()) all.emplace_back("--quiet");
   if (verb != "serve") {
     const std::vector<std::string> quick{
         "--upstream",      upstream_->url(), "--min-free",      "0",

@@ -106,6 +106,7 @@ std::uint16_t NetworkProcess::port(std::size_t number) const {
 }
 
 std::string NetworkProcess::error_text() const { return process_->error_text(); }
+std::string NetworkProcess::output_text() const { return text_of(dir_ / "stdout"); }
 
 Outcome NetworkProcess::stop(std::chrono::milliseconds within) {
   signal(SIGTERM);

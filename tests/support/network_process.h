@@ -40,6 +40,7 @@ class NetworkProcess {
   const std::vector<std::string>& listen() const { return listen_; }  // as it says, in its order
   std::uint16_t port(std::size_t number = 0) const;                   // of the number-th listener
   std::string error_text() const;                                     // its standard error so far
+  std::string output_text() const;                                    // its standard output so far
 
   void signal(int number) const { process_->signal(number); }
   // Each ends it and returns how it ended, with all that it wrote. One that has not ended by then
