@@ -352,6 +352,11 @@ class Server::Impl final : public ServerContext {
   std::atomic<bool> is_stopped_ = false;
 };
 
+Result<void> check_listen_address(std::string_view text) {
+  STANDPIPE_CHECK(parse_endpoint(text));
+  return {};
+}
+
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Server::~Server() { impl_->stop(); }
 

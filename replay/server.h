@@ -27,6 +27,10 @@ struct ServerHooks {
   std::function<bool(std::string_view stream)> is_catching_up;
 };
 
+// Whether Server::start() would take it for an address; whether it can listen there is another
+// question. invalid, with what is wanted.
+Result<void> check_listen_address(std::string_view text);
+
 class Server {
  public:
   // Listens at each address, "127.0.0.1:2480" or "[::1]:0"; port 0 takes a free one. `archive` must

@@ -163,12 +163,15 @@ std::optional<StreamInfo> Archive::find_stream(std::string_view name) const {
   return std::nullopt;
 }
 
+Result<void> check_stream_name(std::string_view name) {
+  if (is_stream_name(name)) return {};
+  return Error{Errc::invalid, "stream name '" + std::string(name) +
+                                  "': 1 to 64 of a-z, 0-9, '.', '_' and '-', and a letter or "
+                                  "digit first"};
+}
+
 Result<StreamInfo> Archive::ensure_stream(const StreamSpec& spec, bool change_upstream) {
-  if (!is_stream_name(spec.name)) {
-    return Error{Errc::invalid, "stream name '" + spec.name +
-                                    "': 1 to 64 of a-z, 0-9, '.', '_' and '-', and a letter or "
-                                    "digit first"};
-  }
+  STANDPIPE_CHECK(check_stream_name(spec.name));
   Core& core = *impl_->core;
   const std::lock_guard writing(core.write_mutex);
   std::optional<StreamInfo> found = find_stream(spec.name);
@@ -186,7 +189,7 @@ Result<StreamInfo> Archive::ensure_stream(const StreamSpec& spec, bool change_up
     return Error{Errc::invalid, "stream " + spec.name + " follows " + found->spec.url + ", not " +
                                     spec.url +
                                     ": another upstream has other seqs, so this must be "
-                                    "asked for"};
+                                    "asked for (--change-upstream)"};
   }
   StreamRow row;
   {

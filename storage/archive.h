@@ -46,6 +46,9 @@ struct ArchiveStats {
   std::uint64_t reopens = 0;
 };
 
+// invalid: no name for a stream, and what is one.
+Result<void> check_stream_name(std::string_view name);
+
 class Archive {
  public:
   // busy: another process (or another Archive in this one) holds it, the detail says which and how.

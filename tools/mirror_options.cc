@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "archiver/upstream_url.h"
+#include "replay/server.h"
 #include "schema/base/log.h"
+#include "storage/archive.h"
 #include "tools/archive_options.h"
 #include "tools/values.h"
 
@@ -195,6 +197,10 @@ Result<void> complete(Given& given) {
 
   replay::ServerOptions& server = mirror.server;
   if (mirror.listen.empty()) mirror.listen.emplace_back(kDefaultListen);
+  for (const std::string& address : mirror.listen) {
+    const auto checked = replay::check_listen_address(address);
+    if (!checked) return Error{Errc::invalid, "--listen: " + checked.error().detail};
+  }
   server.cursor_mode = static_cast<replay::CursorMode>(given.cursor_mode);
   server.future_cursor_wait = milliseconds(given.future_cursor_wait_ms);
   server.handshake_timeout = milliseconds(given.handshake_timeout_ms);
@@ -236,6 +242,7 @@ Result<storage::StreamSpec> parse_stream_option(std::string_view text, storage::
                                                            : archiver::UpstreamKind::labels));
   spec.url = to_string(parsed);
   if (spec.name.empty()) spec.name = is_repos ? "repos" : parsed.host;
+  STANDPIPE_CHECK(storage::check_stream_name(spec.name));
   return spec;
 }
 
