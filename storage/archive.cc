@@ -134,8 +134,7 @@ Result<StreamInfo> create_stream(Core& core, const StreamSpec& spec) {
 }
 
 // The caller holds write_mutex.
-Result<void> change_url(Core& core, StreamRow row, const std::string& url) {
-  row.spec.url = url;
+Result<void> change_stream(Core& core, const StreamRow& row) {
   StoreBatch batch;
   batch.put(kMetaContainer, stream_key(row.id), encode_stream_row(row));
   STANDPIPE_CHECK(core.write(batch));
@@ -184,8 +183,11 @@ Result<StreamInfo> Archive::ensure_stream(const StreamSpec& spec, bool change_up
                                     std::string(to_string(found->spec.kind)) + ", not " +
                                     std::string(to_string(spec.kind))};
   }
-  if (spec.url.empty() || spec.url == found->spec.url) return *found;
-  if (!found->spec.url.empty() && !change_upstream) {
+  const bool has_other_url = !spec.url.empty() && spec.url != found->spec.url;
+  const bool has_other_density =
+      spec.density != Density::automatic && spec.density != found->spec.density;
+  if (!has_other_url && !has_other_density) return *found;
+  if (has_other_url && !found->spec.url.empty() && !change_upstream) {
     return Error{Errc::invalid, "stream " + spec.name + " follows " + found->spec.url + ", not " +
                                     spec.url +
                                     ": another upstream has other seqs, so this must be "
@@ -196,7 +198,10 @@ Result<StreamInfo> Archive::ensure_stream(const StreamSpec& spec, bool change_up
     const std::lock_guard lock(core.mutex);
     row = core.find_stream(found->id)->row;
   }
-  STANDPIPE_CHECK(change_url(core, std::move(row), spec.url));
+  if (has_other_url) row.spec.url = spec.url;
+  if (has_other_density) row.spec.density = spec.density;
+  STANDPIPE_CHECK(core.check_writable());
+  STANDPIPE_CHECK(change_stream(core, row));
   return *find_stream(spec.name);
 }
 

@@ -73,7 +73,8 @@ class Archive {
   std::vector<StreamInfo> streams() const;
   std::optional<StreamInfo> find_stream(std::string_view name) const;
   // Creates it, or finds it and checks that kind and URL agree (invalid if not; a URL may be
-  // changed with `change_upstream`, and an empty one in `spec` asks nothing).
+  // changed with `change_upstream`, and an empty one in `spec` asks nothing). A density other than
+  // automatic is taken over; it counts for the next Appender.
   Result<StreamInfo> ensure_stream(const StreamSpec& spec, bool change_upstream = false);
   // Ends the newest epoch and begins the next. Its Appender, if one is held, ends with
   // Errc::closed. Durable on return.

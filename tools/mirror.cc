@@ -63,7 +63,10 @@ class Mirror {
  private:
   Result<void> open() {
     if (options_.archives) {
-      auto held = HeldArchive::open(options_.data, options_.archive,
+      storage::ArchiveOptions writing = options_.archive;
+      // Without a word on what to follow there must be one that knows.
+      writing.create_if_missing = !options_.streams.empty();
+      auto held = HeldArchive::open(options_.data, writing,
                                     [this](std::string_view stream) { on_epoch(stream); });
       if (!held) return with_hint(held.error());
       held_.emplace(std::move(*held));
@@ -80,8 +83,11 @@ class Mirror {
     return {};
   }
 
-  // One process holds an archive; who wants both halves wants `mirror`.
   Error with_hint(Error error) const {
+    if (error.code == Errc::not_found && options_.archives && options_.streams.empty()) {
+      error.detail += ", and no upstream to begin one with: give --upstream URL or --labeler URL";
+    }
+    // One process holds an archive; who wants both halves wants `mirror`.
     if (error.code == Errc::busy && options_.archives != options_.serves) {
       error.detail += "; to archive and to serve at once is what 'standpipe mirror' does";
     }

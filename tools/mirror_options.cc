@@ -1,7 +1,10 @@
 #include "tools/mirror_options.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <limits>
 #include <memory>
 #include <utility>
@@ -188,6 +191,11 @@ Result<void> complete(Given& given) {
   }
   stream.writer.commit_interval = milliseconds(given.commit_interval_ms);
   stream.writer.on_upstream_reset = static_cast<archiver::OnUpstreamReset>(given.on_reset);
+  const std::string& ca = stream.upstream.ws.tls_ca_file;
+  if (!ca.empty() && ::access(ca.c_str(), R_OK) != 0) {
+    return Error{Errc::invalid,
+                 fmt::format("--tls-ca: cannot read {}: {}", ca, std::strerror(errno))};
+  }
   stream.upstream.ws.connect_deadline = milliseconds(given.connect_timeout_ms);
   stream.upstream.ws.idle_timeout = milliseconds(given.idle_timeout_ms);
   stream.upstream.ws.user_agent = fmt::format("standpipe/{}", mirror.version);

@@ -58,6 +58,8 @@ TEST_F(MirrorUsage, WhatMakesNoSenseIsUsageAndNothingIsMade) {
     expect_refusal(
         {verb, "--upstream", kUpstream, "--reconnect-min", "2s", "--reconnect-max", "1s"}, 2,
         "--reconnect-max is less than --reconnect-min");
+    expect_refusal({verb, "--upstream", kUpstream, "--tls-ca", "/nowhere/ca.pem"}, 2,
+                   "--tls-ca: cannot read /nowhere/ca.pem: No such file or directory");
   }
   for (const std::string verb : {"mirror", "serve"}) {
     SCOPED_TRACE(verb);
@@ -76,6 +78,11 @@ TEST_F(MirrorUsage, WhatMakesNoSenseIsUsageAndNothingIsMade) {
 
 TEST_F(MirrorUsage, WhatIsNotThereIsSaidWithWhatToDo) {
   expect_refusal({"serve"}, 1, "no archive in " + archive.string());
+  for (const std::string verb : {"mirror", "archive"}) {
+    expect_refusal({verb}, 1,
+                   "no archive in " + archive.string() +
+                       ", and no upstream to begin one with: give --upstream URL or --labeler URL");
+  }
   EXPECT_FALSE(std::filesystem::exists(archive));
   import({given_file("a", make_frames({1, 2}))});
   for (const std::string verb : {"mirror", "archive"}) {

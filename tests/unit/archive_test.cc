@@ -243,6 +243,11 @@ TEST_F(ArchiveTest, KeepsAStreamsKindAndUpstream) {
   EXPECT_THAT(moved.error().detail, HasSubstr("wss://a.example"));
   ASSERT_OK(archive().ensure_stream(spec, /*change_upstream=*/true));
   EXPECT_EQ(archive().find_stream("other")->spec.url, "wss://b.example");
+  spec.density = storage::Density::sparse;
+  ASSERT_OK(archive().ensure_stream(spec));
+  spec.density = storage::Density::automatic;  // asks nothing
+  ASSERT_OK(archive().ensure_stream(spec));
+  EXPECT_EQ(archive().find_stream("other")->spec.density, storage::Density::sparse);
   spec.kind = storage::StreamKind::labels;
   EXPECT_FALSE(archive().ensure_stream(spec));
   spec.name = "../etc";
