@@ -51,7 +51,9 @@ int open_files_max() {
   return static_cast<int>(std::clamp<rlim_t>(limit.rlim_cur / 4, 64, 4096));
 }
 
-// RocksDB's own log file would be written even by those who only read.
+// RocksDB's own log file would be written even by those who only read; and where the disk is full,
+// the second line that it cannot write ends the process (an assertion of WritableFileWriter's,
+// which Debian's build has switched on). What goes wrong comes back as a status all the same.
 class NoInfoLog final : public rocksdb::Logger {
  public:
   using rocksdb::Logger::Logv;
@@ -123,10 +125,7 @@ rocksdb::DBOptions database_options(const ArchiveOptions& options) {
   db.avoid_unnecessary_blocking_io = options.access == Access::write;
   db.bytes_per_sync = 1 << 20;  // tables reach the disk as they are written
   db.max_manifest_file_size = 64 << 20;
-  if (options.access == Access::read_only) db.info_log = std::make_shared<NoInfoLog>();
-  db.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
-  db.max_log_file_size = 4 << 20;
-  db.keep_log_file_num = 4;
+  db.info_log = std::make_shared<NoInfoLog>();
   db.stats_dump_period_sec = 0;
   db.stats_persist_period_sec = 0;
   db.file_checksum_gen_factory = rocksdb::GetFileChecksumGenCrc32cFactory();
