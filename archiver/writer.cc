@@ -139,6 +139,37 @@ class Writer::Impl {
     }
     newest_ = appender_->newest();
     publish_status();
+    if (!has_started_ || told_epoch_ != epoch_) told_ = newest_;
+    told_epoch_ = epoch_;
+    if (told_ < newest_) tell_stored();
+  }
+
+  // A commit that failed may have taken effect all the same: what a re-open found of it is durable,
+  // upstream is not asked for it again, and nobody has been told.
+  void tell_stored() {
+    const Result<void> told = read_stored();
+    if (!told) fence(told.error());
+  }
+
+  Result<void> read_stored() {
+    STANDPIPE_TRY(storage::Reader reader, archive_.reader(stream_.id, epoch_));
+    while (told_ < newest_) {
+      STANDPIPE_TRY(const storage::ReadStep step, reader.read_after(told_));
+      if (std::holds_alternative<storage::CaughtUp>(step)) return {};
+      if (const auto* passed = std::get_if<storage::WindowPassed>(&step)) {
+        told_ = previous(passed->gap.before);
+        continue;
+      }
+      CommitReport report;
+      report.runs.push_back(std::get<storage::RunSlice>(step).run);
+      tell(report);
+    }
+    return {};
+  }
+
+  void tell(const CommitReport& report) {
+    if (!report.runs.empty()) told_ = report.runs.back()->last();
+    if (callbacks_.on_durable) callbacks_.on_durable(epoch_, report);
   }
 
   void drop_appender() {
@@ -334,7 +365,7 @@ class Writer::Impl {
     if (!report->runs.empty()) event_time_ms_ = newest_time_ms(*report);
     publish_status();
     const bool says_something = !report->runs.empty() || !report->gaps.empty();
-    if (says_something && callbacks_.on_durable) callbacks_.on_durable(epoch_, *report);
+    if (says_something) tell(*report);
     return true;
   }
 
@@ -366,6 +397,8 @@ class Writer::Impl {
   Validator validator_;
   std::optional<Appender> appender_;
   EpochNumber epoch_{};
+  EpochNumber told_epoch_{};  // what told_ is of
+  Seq told_ = kSeqNone;       // on_durable has been told of all up to here
   WriterState state_ = WriterState::ready;
   std::string detail_;
   std::optional<Error> failure_;

@@ -54,6 +54,8 @@ struct WriterOptions {
 // All called on the writer's thread; none of them may stop the writer.
 struct WriterCallbacks {
   // After commit() returned, in order, for every commit that published or explained something.
+  // After a re-open also for what a failed commit turns out to have stored: its runs may begin with
+  // frames that were told before.
   std::function<void(storage::EpochNumber, const storage::CommitReport&)> on_durable;
   // The writer began an epoch by itself.
   std::function<void(storage::EpochNumber)> on_epoch_began;

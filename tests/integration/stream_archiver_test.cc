@@ -319,6 +319,38 @@ TEST_F(StreamArchiverTest, AWriteThatFailsEndsItOnceAndNothingMoreIsPublished) {
   crash();
 }
 
+// Upstream is not asked again for what turns out to be stored: so it must be told of here.
+TEST_F(StreamArchiverTest, WhatAFailedCommitStoredAllTheSameIsPublishedAfterTheReopen) {
+  std::filesystem::create_directories(archive_dir());
+  FaultFs disk(archive_dir());
+  options.env = disk.env();
+  given_archive();
+  UpstreamOptions paced;
+  paced.frames = frames(1, 50);
+  paced.is_paced = true;
+  given_upstream(std::move(paced));
+  start();
+  server().release(5);
+  wait_for_newest(5);
+  disk.fail_at(disk.steps() + 1, {Fault::Kind::no_space, Fault::Effect::whole});
+  server().release(3);
+  server().wait_for_connections(2);
+  // The first of them is stored, with whatever was in its commit.
+  EXPECT_GE(server().connection(1).cursor, 6);
+  server().release_all();
+  wait_for_newest(50);
+  stop();
+  std::int64_t told = 0;
+  for (const std::string& one : durable()) {
+    const std::int64_t seq = std::stoll(one.substr(2));
+    ASSERT_LE(seq, told + 1) << "nobody was told of seq " << told + 1;
+    told = std::max(told, seq);
+  }
+  EXPECT_EQ(told, 50);
+  EXPECT_EQ(differences(stored(1, 50), read_all()), "");
+  crash();
+}
+
 TEST_F(StreamArchiverTest, AStreamThatIsBeingAppendedToIsRefused) {
   given_archive();
   append(1);
