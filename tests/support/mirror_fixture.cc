@@ -25,10 +25,14 @@ std::vector<std::string> MirrorFixture::arguments_of(const std::string& verb,
   // Who wants its status as JSON reads it.
   if (std::find(more.begin(), more.end(), "--json") == more.end()) all.emplace_back("--quiet");
   if (verb != "serve") {
-    const std::vector<std::string> quick{
-        "--upstream",      upstream_->url(), "--min-free",      "0",
-        "--reconnect-min", "20ms",           "--reconnect-max", "100ms"};
-    all.insert(all.end(), quick.begin(), quick.end());
+    const std::pair<std::string, std::string> quick[] = {{"--upstream", upstream_->url()},
+                                                         {"--min-free", "0"},
+                                                         {"--reconnect-min", "20ms"},
+                                                         {"--reconnect-max", "100ms"}};
+    for (const auto& [option, value] : quick) {
+      if (std::find(more.begin(), more.end(), option) != more.end()) continue;
+      all.insert(all.end(), {option, value});
+    }
   }
   all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
   return all;

@@ -24,8 +24,9 @@ class MirrorFixture : public ::testing::Test {
  protected:
   // -- Setting up -------------------------------------------------------------------------------
   void given_upstream(UpstreamOptions options = {});
-  // Starts `standpipe mirror` on the archive and the upstream, with what follows and with quick
-  // redials and no demand for free space; returns when it listens.
+  // Starts `standpipe mirror` on the archive and the upstream, with what follows and, where that
+  // does not say otherwise, with quick redials and no demand for free space; returns when it
+  // listens.
   void given_mirror(std::vector<std::string> arguments = {});
   void given_server(std::vector<std::string> arguments = {});  // `standpipe serve` on the archive
   void given_imported(const std::vector<Bytes>& frames,
