@@ -24,12 +24,14 @@ struct Feed {
         name(info.spec.name),
         kind(info.spec.kind),
         epoch(number),
+        is_over(number != info.epochs.back().number),
         log(newest, limits) {}
 
   const storage::StreamId stream;
   const std::string name;
   const storage::StreamKind kind;
   const storage::EpochNumber epoch;
+  const bool is_over;  // there was a newer one when it was made: nothing more comes
   LiveLog log;
   // A newer epoch has begun while this one was served as the newest: its subscribers are to end.
   std::atomic<bool> has_ended = false;

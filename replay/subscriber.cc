@@ -27,6 +27,8 @@ constexpr int kReadsPerTurn = 4;
 constexpr std::int64_t kRunsHeldMs = 1000;
 constexpr std::chrono::milliseconds kUserTimeoutSlack{30'000};
 constexpr std::int64_t kStallChecks = 8;  // in one stall_timeout
+// Between looks whether a cursor from the future may still wait.
+constexpr std::int64_t kFutureLookMs = 1000;
 
 }  // namespace
 
@@ -121,6 +123,7 @@ void Subscriber::gather_control() {
     control_.insert(control_.end(), bytes.begin(), bytes.end());
   };
   add(std::exchange(first_words_, {}));
+  if (!pong_.empty()) ++host_.stats.pongs;
   add(std::exchange(pong_, {}));
   if (std::exchange(is_ping_due_, false)) add(kPingFrame);
   if (std::exchange(is_progress_due_, false)) {
@@ -247,25 +250,23 @@ Subscriber::Pumped Subscriber::send_frames(std::size_t slice_bytes) {
 }
 
 Subscriber::Pumped Subscriber::at_end_of_live() {
-  // What is newest may be `until` itself, or lie beyond it without a frame in between.
+  // What is newest may be `until` itself, or lie beyond it without a frame in between; of an epoch
+  // that is over nothing more can come.
   const auto& until = subscription_.until();
-  if (until && view_->feed->log.newest() >= *until) {
+  if (until && (view_->feed->is_over || view_->feed->log.newest() >= *until)) {
     // It may have been published since we looked: then it is sent first.
     view_->tail.refresh();
     const bool is_inside = view_->tail.holds(subscription_.position().after);
     if (is_inside && frames_to_send().empty()) end_at_until();
     return Pumped::again;
   }
-  if (!is_listed_) {
-    is_listed_ = true;
-    view_->waiting.push_back(shared_from_this());
-  }
+  list_as_waiting();
   return Pumped::waits;
 }
 
 void Subscriber::on_published() {
   is_listed_ = false;
-  if (state_ == State::future) judge_again();
+  if (state_ == State::future) judge_again(/*is_due=*/false);
   if (!is_gone()) host_.schedule(shared_from_this());
 }
 
@@ -349,7 +350,7 @@ void Subscriber::on_tick() {
   if (view_->feed->has_ended && !ending_) {
     end(EndReason::epoch_ended, {}, host_.options->drain_timeout);
   }
-  if (state_ == State::future) judge_again();
+  if (state_ == State::future) judge_again(/*is_due=*/now_ms >= future_judged_ms_ + kFutureLookMs);
   check_stall();
   if (is_gone()) return;
   if (is_blocked_ && now_ms - blocked_ms_ >= kRunsHeldMs) {

@@ -111,8 +111,9 @@ class Subscriber : public std::enable_shared_from_this<Subscriber> {
   void begin_at(std::optional<std::int64_t> cursor);
   void begin_at_time(std::int64_t time_ms);
   void begin_after(Seq after);
-  void judge_again();
+  void judge_again(bool is_due);
   CursorWindow window() const;
+  void list_as_waiting();  // for the next publication
   void end_with_error(EndReason reason);
 
   // -- Reading what the peer sends
@@ -181,6 +182,7 @@ class Subscriber : public std::enable_shared_from_this<Subscriber> {
   std::int64_t progressed_ms_;   // when progress was last told
   Seq progress_told_ = kSeqNone;
   std::int64_t future_until_ms_ = 0;
+  std::int64_t future_judged_ms_ = 0;
   std::int64_t checked_ms_;         // for a stall
   std::int64_t acknowledged_ms_;    // when the peer last acknowledged something, or had nothing to
   std::uint64_t acknowledged_ = 0;  // bytes, at that time

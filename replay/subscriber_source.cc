@@ -39,6 +39,12 @@ CursorWindow Subscriber::window() const {
   return window;
 }
 
+void Subscriber::list_as_waiting() {
+  if (is_listed_) return;
+  is_listed_ = true;
+  view_->waiting.push_back(shared_from_this());
+}
+
 void Subscriber::begin_at(std::optional<std::int64_t> cursor) {
   const CursorStart start = judge_cursor(cursor, host_.options->cursor_mode, window());
   switch (start.verdict) {
@@ -52,9 +58,9 @@ void Subscriber::begin_at(std::optional<std::int64_t> cursor) {
     case CursorVerdict::wait:
       if (host_.options->future_cursor_wait.count() > 0) {
         future_until_ms_ = host_.now_ms() + host_.options->future_cursor_wait.count();
+        future_judged_ms_ = host_.now_ms();
         set_state(State::future);
-        is_listed_ = true;
-        view_->waiting.push_back(shared_from_this());
+        list_as_waiting();
         return;
       }
       [[fallthrough]];
@@ -65,14 +71,20 @@ void Subscriber::begin_at(std::optional<std::int64_t> cursor) {
   }
 }
 
-// A cursor from the future waits: for newest to get there, or for its time to be over.
-void Subscriber::judge_again() {
+// A cursor from the future waits: for newest to get there, for its time to be over, or for its
+// stream to have caught up. The last is looked at only where it `is_due`: thousands may wait, and
+// upstream publishes hundreds of times a second.
+void Subscriber::judge_again(bool is_due) {
+  const Feed& feed = *view_->feed;
+  const bool has_come = host_.archive->newest(feed.stream, feed.epoch) >= Seq{*request_.cursor};
+  if (!has_come && !is_due && host_.now_ms() < future_until_ms_) {
+    list_as_waiting();
+    return;
+  }
+  future_judged_ms_ = host_.now_ms();
   const CursorStart start = judge_cursor(request_.cursor, host_.options->cursor_mode, window());
   if (start.verdict == CursorVerdict::wait && host_.now_ms() < future_until_ms_) {
-    if (!is_listed_) {
-      is_listed_ = true;
-      view_->waiting.push_back(shared_from_this());
-    }
+    list_as_waiting();
     return;
   }
   if (start.verdict == CursorVerdict::wait || start.verdict == CursorVerdict::future) {

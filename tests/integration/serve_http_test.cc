@@ -364,6 +364,10 @@ TEST_F(ServeHttp, OlderEpochsHavePathsOfTheirOwn) {
   Subscriber first = subscribe_at("/stream/repos/epoch/1" + repos("?cursor=0"));
   expect_made(first.read_frames(50), 1, 50);
   expect_nothing_more(first);
+  Subscriber beyond = subscribe_at("/stream/repos/epoch/1" + repos("?cursor=0&until=9000"));
+  Received end;
+  beyond.read_to_end(&end);
+  EXPECT_EQ(end, Received(Closed{1000, ""})) << "nothing more comes of an epoch that is over";
   Subscriber future = subscribe_at("/stream/repos/epoch/1" + repos("?cursor=51"));
   expect_error_and_1008(future, future_cursor_frame(), "FutureCursor");
   expect_refusal("/stream/repos/epoch/3" + repos(), 404, "NotFound");
