@@ -16,5 +16,6 @@ Verb export_verb();
 Verb inspect_verb();
 Verb tail_verb(std::string_view version);
 Verb epoch_new_verb();
+Verb simulate_verb();
 
 }  // namespace standpipe::tools

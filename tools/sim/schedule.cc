@@ -1,0 +1,136 @@
+#include "tools/sim/schedule.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "schema/base/assert.h"
+#include "tools/sim/figures.h"
+
+namespace standpipe::tools::sim {
+namespace {
+
+constexpr std::uint32_t kNewReposPerMillion = 5'000;  // of accounts that appear
+constexpr std::uint64_t kStepMicros = 3'000;          // between what belongs together
+
+}  // namespace
+
+Schedule::Schedule(const ScheduleOptions& options)
+    : options_(options),
+      random_(mix(options.seed, 0x7363686564756c65)),
+      now_micros_(options.start_micros),
+      next_seq_(options.first_seq) {
+  STANDPIPE_ASSERT(options.rate > 0 && options.accounts > 0, "options have been checked");
+  // A little beyond where it will end: gaps between frames are random.
+  const std::uint64_t span = options.frames * 1'000'000 / options.rate;
+  horizon_micros_ = options.start_micros + span + span / 8 + 1'000'000;
+}
+
+std::optional<Slot> Schedule::next() {
+  if (options_.frames > 0 && frames_ == options_.frames) return std::nullopt;
+  ++frames_;
+  const std::uint64_t wait = (random_.exponential() * 1'000'000 / options_.rate) >> 16;
+  now_micros_ += std::max<std::uint64_t>(1, wait);
+  Slot slot;
+  slot.micros = now_micros_;
+  slot.odd = draw_odd();
+  if (slot.odd == Odd::info) {
+    slot.kind = SlotKind::info;
+    return slot;
+  }
+  slot.seq = Seq{next_seq_++};
+  Due due = take_account(slot);
+  due.stage = decide(slot, due.stage);
+  const bool is_step = due.stage != Stage::free && due.stage != Stage::back_account;
+  due.micros = now_micros_ + (is_step ? kStepMicros : draw(random_, kGapMicros));
+  slot.is_last = due.stage == Stage::gone || (options_.frames > 0 && due.micros > horizon_micros_);
+  if (!slot.is_last) {
+    due_.push_back(due);
+    std::push_heap(due_.begin(), due_.end(), std::greater<>());
+  }
+  return slot;
+}
+
+Schedule::Due Schedule::take_account(Slot& slot) {
+  const bool is_due = !due_.empty() && due_.front().micros <= now_micros_;
+  if (is_due || due_.size() >= options_.accounts) {
+    std::pop_heap(due_.begin(), due_.end(), std::greater<>());
+    const Due due = due_.back();
+    due_.pop_back();
+    slot.account = due.account;
+    return due;
+  }
+  slot.account = accounts_++;
+  slot.is_first = true;
+  slot.is_new_repo = random_.happens(kNewReposPerMillion);
+  // Had it been active since the start, it would have been seen.
+  slot.gap_micros = draw(random_, kGapMicros, now_micros_ - options_.start_micros);
+  return {now_micros_, slot.account, slot.is_new_repo ? Stage::new_identity : Stage::free};
+}
+
+// Sets the kind of `slot`; returns what the account is to do after it.
+Schedule::Stage Schedule::decide(Slot& slot, Stage stage) {
+  switch (stage) {
+    case Stage::free:
+      return decide_free(slot);
+    case Stage::new_identity:
+      slot.kind = SlotKind::identity;
+      slot.odd.reset();
+      return Stage::new_account;
+    case Stage::new_account:
+      slot.kind = SlotKind::account_active;
+      slot.odd.reset();
+      return Stage::new_commit;
+    case Stage::new_commit:
+      slot.odd.reset();
+      return Stage::new_sync;
+    case Stage::new_sync:
+    case Stage::back_sync:
+      slot.kind = SlotKind::sync;
+      slot.odd.reset();
+      return Stage::free;
+    case Stage::back_account:
+      slot.kind = SlotKind::account_active;
+      slot.odd.reset();
+      return Stage::back_identity;
+    case Stage::back_identity:
+      slot.kind = SlotKind::identity;
+      slot.odd.reset();
+      return Stage::back_sync;
+    case Stage::gone:
+      break;
+  }
+  STANDPIPE_ASSERT(false, "an account that is gone does not come back");
+  return Stage::gone;
+}
+
+Schedule::Stage Schedule::decide_free(Slot& slot) {
+  const std::uint64_t at = random_.below(1000);
+  if (slot.odd == Odd::takedown || slot.odd == Odd::deletion) {
+    slot.kind = slot.odd == Odd::takedown ? SlotKind::account_takendown : SlotKind::account_deleted;
+    return Stage::gone;
+  }
+  if (slot.odd) return Stage::free;
+  const Mix& mix = options_.mix;
+  if (at < mix.identity) {
+    slot.kind = SlotKind::identity;
+  } else if (at < mix.identity + mix.account) {
+    const bool is_active = random_.below(10) < 7;
+    slot.kind = is_active ? SlotKind::account_active : SlotKind::account_deactivated;
+    if (!is_active) return Stage::back_account;
+  } else if (at < mix.identity + mix.account + mix.sync) {
+    slot.kind = SlotKind::sync;
+  }
+  return Stage::free;
+}
+
+// The first that is asked for and happens.
+std::optional<Odd> Schedule::draw_odd() {
+  for (std::size_t i = 0; i < kOddKinds; ++i) {
+    const Odd odd = static_cast<Odd>(i);
+    if (odd == Odd::did_web || options_.odd_per_mille[i] == 0) continue;
+    if (random_.below(1000) < options_.odd_per_mille[i]) return odd;
+  }
+  return std::nullopt;
+}
+
+}  // namespace standpipe::tools::sim
