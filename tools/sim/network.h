@@ -73,7 +73,7 @@ class Network {
   std::unique_ptr<Impl> impl_;
 };
 
-// "tooBig" and the like by their names in kOddNames; invalid for another.
+// By its name in kOddNames; invalid for another.
 Result<Odd> parse_odd(std::string_view name);
 
 }  // namespace standpipe::tools::sim
