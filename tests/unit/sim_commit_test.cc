@@ -125,7 +125,7 @@ TEST(SimCommit, EveryCommitProvesItselfAndFollowsFromTheOneBefore) {
 
 // Hundreds of commits by each, so that trees are cut back to their paths again and again.
 TEST(SimCommit, RepositoriesOfFewAccountsStayWholeForLong) {
-  NetworkOptions options = of_frames(2'500);
+  NetworkOptions options = of_frames(1'200);
   options.accounts = 6;
   auto network = Network::create(options).value();
   EXPECT_EQ(broken_link(make(*network), *network), "");
