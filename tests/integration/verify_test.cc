@@ -1,0 +1,338 @@
+// `standpipe verify`: nothing is found where nothing is wrong; ranges, sums, archives, options.
+#include <signal.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "tests/support/frames.h"
+#include "tests/support/shared_data.h"
+#include "tests/support/verify_fixture.h"
+#include "tests/support/worked_frames.h"
+
+namespace standpipe::test {
+namespace {
+
+using nlohmann::json;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using Report = VerifyReport;
+using Two = TwoRepos;
+
+class Verify : public VerifyFixture {};
+
+// ---- nothing to find ----
+
+TEST_F(Verify, RealFramesOfAFileAreWithoutAFinding) {
+  STANDPIPE_REQUIRE_SHARED();
+  const Report report = verify({corpus("jetstream-corpus"), "--did-docs", real_documents()});
+  expect_clean(report);
+  EXPECT_EQ(report.summary["frames"], 150);
+  EXPECT_EQ(report.summary["first"], 31'527'015'322);
+  EXPECT_EQ(report.summary["last"], 31'527'015'471);
+  EXPECT_EQ(report.summary["kinds"], (json{{"commit", 148}, {"identity", 1}, {"account", 1}}));
+  EXPECT_EQ(report.summary["checked"]["blocks"], 148);
+  EXPECT_EQ(report.summary["checked"]["operations"], 148);
+  EXPECT_EQ(report.summary["checked"]["inversions"], 148);
+  EXPECT_EQ(report.summary["signatures"]["valid"], 148);
+  EXPECT_EQ(report.summary["signatures"]["unchecked"], 0);
+  EXPECT_EQ(report.summary["did_documents"]["read"], 148);
+  for (const char* name : {"horizon-firehose", "proto-rune"}) expect_clean(verify({corpus(name)}));
+}
+
+TEST_F(Verify, RealFramesOfAnArchiveAreWithoutAFindingIdleOrHeld) {
+  STANDPIPE_REQUIRE_SHARED();
+  import({corpus("horizon-firehose"), corpus("jetstream-corpus"), corpus("proto-rune")});
+  const std::vector<std::string> arguments = {"--data", archive.string(), "--did-docs",
+                                              real_documents()};
+  const auto expect_all = [&](const Report& report) {
+    expect_clean(report);
+    EXPECT_EQ(report.summary["frames"], 183);
+    EXPECT_EQ(report.summary["checked"]["stored_files"], true);
+    EXPECT_EQ(report.summary["checked"]["inversions"], 180);
+    EXPECT_EQ(report.summary["signatures"]["valid"], 148);
+    EXPECT_EQ(report.summary["signatures"]["no_document"], 32);
+  };
+  expect_all(verify(arguments));
+  Process holder({"import", "-", "--quiet", "--json", "--report", "-"}, options());
+  holder.feed(frames_file_bytes(make_frames({40'000'000'000})));
+  EXPECT_EQ(holder.read_line(), "{\"seq\":40000000000,\"frames\":1}\n");
+  std::vector<std::string> until = arguments;
+  until.insert(until.end(), {"--until", "32625561603"});
+  expect_all(verify(until));
+  EXPECT_EQ(holder.wait().status, 0);
+}
+
+TEST_F(Verify, MadeRepositoriesAreFollowedFromCommitToCommit) {
+  const Two two;
+  const Report report =
+      verify_frames(two.frames, {"--did-docs", given_text("docs", two.documents())});
+  expect_clean(report);
+  EXPECT_EQ(report.summary["frames"], 10);
+  EXPECT_EQ(report.summary["checked"]["inversions"], 10);
+  EXPECT_EQ(report.summary["checked"]["chain"], 8);
+  EXPECT_EQ(report.summary["signatures"]["valid"], 10);
+}
+
+TEST_F(Verify, ASyncOrAnAccountBetweenCommitsBeginsTheChainAnew) {
+  RepoMaker repo(3);
+  std::vector<Bytes> frames = {repo.commit(1, {{"create", "a.b.c/1"}}),
+                               repo.commit(2, {{"create", "a.b.c/2"}})};
+  const Bytes missing = repo.commit(3, {{"create", "a.b.c/3"}});
+  frames.push_back(repo.sync(4));
+  frames.push_back(repo.commit(5, {{"create", "a.b.c/5"}}));
+  const Bytes also_missing = repo.commit(6, {{"delete", "a.b.c/1"}});
+  frames.push_back(repo.account(7, false));
+  frames.push_back(repo.commit(8, {{"delete", "a.b.c/2"}}));
+  repo.roll_back_to(5);
+  frames.push_back(repo.sync(9));
+  frames.push_back(repo.commit(10, {{"create", "a.b.c/10"}}));
+  const Report report = verify_frames(frames);
+  expect_clean(report);
+  EXPECT_EQ(report.summary["checked"]["chain"], 3);
+  EXPECT_EQ(report.summary["checked"]["blocks"], 7);
+  EXPECT_EQ(report.summary["kinds"], (json{{"commit", 5}, {"sync", 2}, {"account", 1}}));
+}
+
+TEST_F(Verify, CommitsOfEarlierYearsAreNoFindings) {
+  RepoMaker repo(4);
+  std::vector<Bytes> frames;
+  std::int64_t seq = 0;
+  for (int i = 0; i < 20; ++i) {
+    frames.push_back(
+        repo.legacy_commit(++seq, {{"create", "com.example.record/" + std::to_string(i)}}));
+  }
+  for (int i = 0; i < 20; i += 2) {
+    frames.push_back(
+        repo.legacy_commit(++seq, {{"delete", "com.example.record/" + std::to_string(i)}}));
+  }
+  frames.push_back(repo.legacy_commit(++seq, {{"update", "com.example.record/3"}}));
+  frames.push_back(repo.too_big_commit(++seq, {{"create", "com.example.record/big"}}));
+  frames.push_back(repo.commit(++seq, {{"update", "com.example.record/big"}}));
+  const Report report =
+      verify_frames(frames, {"--did-docs", given_text("docs", repo.did_document())});
+  expect_clean(report);
+  // The very first says that nothing was before it, so it is held against the empty tree.
+  EXPECT_EQ(report.summary["lacks_prev_data"], 31);
+  EXPECT_EQ(report.summary["too_big"], 1);
+  EXPECT_EQ(report.summary["checked"]["inversions"], 2);
+  EXPECT_EQ(report.summary["checked"]["chain"], 32);
+  EXPECT_EQ(report.summary["signatures"]["valid"], 32);
+  EXPECT_EQ(report.summary["signatures"]["unreadable"], 1);
+}
+
+TEST_F(Verify, LabelsAreHeldAgainstTheKeyForLabels) {
+  const Bytes frame = *parse_hex(kWorkedLabels);
+  const auto document = [](const char* name) {
+    return R"({"id":"did:plc:standpipe2222222222abcde","verificationMethod":[{"id":"#)" +
+           std::string(name) +
+           R"(","type":"Multikey","controller":"did:plc:standpipe2222222222abcde",)"
+           R"("publicKeyMultibase":"zQ3shokFTS3brHcDQrn82RUDfCZESWL1ZdCEJwekUDPQiYBme"}]})";
+  };
+  Report report =
+      verify_frames({frame}, {"--did-docs", given_text("label", document("atproto_label"))});
+  expect_clean(report);
+  EXPECT_EQ(report.summary["label_signatures"]["valid"], 1);
+  report = verify_frames({frame}, {"--did-docs", given_text("other", document("atproto"))});
+  expect_clean(report);
+  EXPECT_EQ(report.summary["label_signatures"]["no_key"], 1);
+  Bytes changed = frame;
+  const auto spam =
+      std::search(changed.begin(), changed.end(), as_bytes("spam").begin(), as_bytes("spam").end());
+  ASSERT_NE(spam, changed.end());
+  *spam = std::byte{'S'};
+  report = verify_frames({changed}, {"--did-docs", dir / "label"});
+  EXPECT_EQ(report.status, 1);
+  ASSERT_EQ(report.findings.size(), 1U);
+  EXPECT_EQ(report.findings[0]["what"], "label_signature_wrong");
+  EXPECT_EQ(report.findings[0]["did"], "did:plc:standpipe2222222222abcde");
+  EXPECT_EQ(report.summary["label_signatures"]["wrong"], 1);
+}
+
+// ---- ranges, sums, threads ----
+
+TEST_F(Verify, TakesARangeOfAFileAndReadsAPipe) {
+  const Two two;
+  const std::string file = given_file("two", two.frames);
+  const Report report = verify({file, "--after", "3", "--until", "7"});
+  expect_clean(report);
+  EXPECT_EQ(report.summary["frames"], 4);
+  EXPECT_EQ(report.summary["first"], 4);
+  EXPECT_EQ(report.summary["last"], 7);
+  Process piped({"verify", "-", "--json"});
+  piped.feed(frames_file_bytes(two.frames));
+  const Outcome outcome = piped.wait();
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("\"frames\":10,"));
+}
+
+// Many frames, of which every seventh is wrong in one way or another.
+std::vector<Bytes> many_frames() {
+  std::vector<RepoMaker> repos;
+  for (unsigned i = 0; i < 5; ++i) repos.emplace_back(i);
+  std::vector<Bytes> frames;
+  for (std::int64_t seq = 1; seq <= 700; ++seq) {
+    RepoMaker& repo = repos[static_cast<std::size_t>(seq % 5)];
+    Bytes frame = repo.commit(seq, {{"create", "a.b.c/" + std::to_string(seq)}});
+    if (seq % 21 == 0) continue;
+    if (seq % 14 == 0) frame.back() ^= std::byte{1};
+    if (seq % 14 == 7) frame[frame.size() / 2] ^= std::byte{1};
+    frames.push_back(std::move(frame));
+  }
+  return frames;
+}
+
+TEST_F(Verify, ASignalEndsItWithWhereToGoOn) {
+  Process piped({"verify", "-", "--json", "--quiet", "--threads", "1"});
+  piped.feed(frames_file_bytes(many_frames()));
+  EXPECT_THAT(piped.read_line(), HasSubstr("\"seq\":7,"));
+  piped.signal(SIGTERM);
+  const Outcome outcome = piped.wait_with_open_input();
+  expect_refusal(outcome, 1, "stopped by a signal; seq ");
+  EXPECT_THAT(outcome.out, HasSubstr("\"result\":\"failed\""));
+}
+
+TEST_F(Verify, SaysTheSameWhateverTheNumberOfThreads) {
+  const std::string file = given_file("many", many_frames());
+  Report one = verify({file, "--threads", "1"});
+  EXPECT_EQ(one.status, 1);
+  EXPECT_GT(one.rows.size(), 120U);
+  EXPECT_EQ(one.summary["findings"], one.rows.size());
+  std::uint64_t by_kind = 0;
+  for (const auto& [name, count] : one.summary["findings_by_kind"].items()) {
+    by_kind += count.get<std::uint64_t>();
+  }
+  EXPECT_EQ(by_kind, one.rows.size());
+  for (const char* threads : {"2", "4", "13"}) {
+    Report more = verify({file, "--threads", threads});
+    EXPECT_EQ(more.findings, one.findings) << threads;
+    for (Report* report : {&one, &more}) {
+      report->summary.erase("took_ms");
+      report->summary.erase("frames_per_second");
+    }
+    EXPECT_EQ(more.summary, one.summary) << threads;
+  }
+  const Report bounded = verify({file, "--findings-max", "5"});
+  EXPECT_EQ(bounded.findings, std::vector<json>(one.findings.begin(), one.findings.begin() + 5));
+  EXPECT_EQ(bounded.summary["findings"], one.rows.size());
+  EXPECT_EQ(bounded.summary["findings_left_out"], one.rows.size() - 5);
+}
+
+TEST_F(Verify, CountsTheRepositoriesThatItForgets) {
+  std::vector<Bytes> frames;
+  std::vector<RepoMaker> repos;
+  for (unsigned i = 0; i < 6; ++i) repos.emplace_back(i);
+  for (std::int64_t seq = 1; seq <= 12; ++seq) {
+    RepoMaker& repo = repos[static_cast<std::size_t>(seq % 6)];
+    frames.push_back(repo.commit(seq, {{"create", "a.b.c/" + std::to_string(seq)}}));
+  }
+  Report report = verify_frames(frames, {"--repos-max", "4"});
+  expect_clean(report);
+  EXPECT_EQ(report.summary["checked"]["chain"], 0);
+  EXPECT_EQ(report.summary["repos_forgotten"], 8);
+  report = verify_frames(frames);
+  EXPECT_EQ(report.summary["checked"]["chain"], 6);
+  EXPECT_EQ(report.summary["repos_forgotten"], 0);
+}
+
+TEST_F(Verify, PrintsLinesForPeople) {
+  Two two;
+  two.frames[6].back() ^= std::byte{1};
+  const Outcome outcome = run_standpipe({"verify", given_file("two", two.frames)});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_THAT(outcome.out, ::testing::StartsWith("7  " + two.a.did() + "  prev_data_differs  baf"));
+  EXPECT_THAT(outcome.out, HasSubstr("two: 10 frames, seq 1 .. 10, "));
+  EXPECT_THAT(outcome.out, HasSubstr("  kinds: commit 10\n"));
+  EXPECT_THAT(outcome.out,
+              HasSubstr("  findings: 2 (prev_data_differs 1, prev_data_not_previous 1)\n"));
+  EXPECT_THAT(outcome.out, ::testing::EndsWith("  result: findings\n"));
+}
+
+// ---- archives ----
+
+TEST_F(Verify, ACommitThatIsInARecordedGapOfOurOwnIsNoFinding) {
+  const Two two;
+  std::vector<Bytes> first(two.frames.begin(), two.frames.begin() + 4);
+  std::vector<Bytes> second(two.frames.begin() + 5, two.frames.end());
+  const std::string one = given_file("first", first);
+  const std::string other = given_file("second", second);
+  import({one, other, "--density", "dense"});
+  ASSERT_EQ(run_json({"inspect"})["streams"][0]["epochs"][0]["gaps"][0]["reason"], "outage");
+  Report report = verify({"--data", archive.string()});
+  expect_clean(report);
+  EXPECT_EQ(report.summary["breaks_across_gaps"], 2);
+  // What upstream itself skipped is told.
+  std::vector<Bytes> skipped = first;
+  skipped.insert(skipped.end(), second.begin(), second.end());
+  import({given_file("skipped", skipped), "--density", "dense", "--stream", "two"});
+  report = verify({"--data", archive.string(), "--stream", "two"});
+  EXPECT_THAT(report.rows, ElementsAre("7 since_not_previous", "7 prev_data_not_previous"));
+  EXPECT_EQ(report.summary["breaks_across_gaps"], 0);
+}
+
+TEST_F(Verify, ADamagedArchiveIsNamedWithThePlace) {
+  import({given_file("many", many_frames())});
+  std::filesystem::path largest;
+  std::uintmax_t size = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(archive)) {
+    if (entry.path().extension() != ".sst" || entry.file_size() <= size) continue;
+    largest = entry.path();
+    size = entry.file_size();
+  }
+  ASSERT_GT(size, 2'000U);
+  std::fstream file(largest, std::ios::binary | std::ios::in | std::ios::out);
+  file.seekg(500);
+  const char byte = static_cast<char>(file.get() ^ 1);
+  file.seekp(500);
+  file.put(byte);
+  file.close();
+  const Report report = verify({"--data", archive.string()});
+  EXPECT_EQ(report.status, 1);
+  EXPECT_EQ(report.summary["result"], "failed");
+  EXPECT_EQ(report.summary["error"]["code"], "corrupt");
+  EXPECT_THAT(report.err, HasSubstr(largest.filename().string()));
+  EXPECT_THAT(report.err, ::testing::StartsWith("standpipe verify: corrupt: "));
+  EXPECT_EQ(report.summary["checked"]["stored_files"], false);
+  const Report skipped = verify({"--data", archive.string(), "--skip-files"});
+  EXPECT_EQ(skipped.status, 1);
+  EXPECT_EQ(skipped.summary["error"]["code"], "corrupt");
+}
+
+// ---- what is asked for wrongly, and input that ends ----
+
+TEST_F(Verify, RefusesWhatMakesNoSenseWithOneLine) {
+  const std::string file = given_file("one", Two().frames);
+  expect_refusal(run_standpipe({"verify"}), 2, "wanted one FILE, or --data DIR");
+  expect_refusal(run_standpipe({"verify", file, file}), 2, "wanted one FILE, or --data DIR");
+  expect_refusal(run_standpipe({"verify", file, "--data", dir.path()}), 2, "wanted one FILE, or");
+  expect_refusal(run_standpipe({"verify", file, "--stream", "x"}), 2, "--data");
+  expect_refusal(run_standpipe({"verify", file, "--epoch", "1"}), 2, "--data");
+  expect_refusal(run_standpipe({"verify", file, "--skip-files"}), 2, "--data");
+  expect_refusal(run_standpipe({"verify", file, "--after", "9", "--until", "3"}), 2, "--until");
+  expect_refusal(run_standpipe({"verify", file, "--threads", "0"}), 2, "--threads");
+  expect_refusal(run_standpipe({"verify", file, "--repos-max", "1"}), 2, "--repos-max");
+  expect_refusal(run_standpipe({"verify", file, "--plc", "x"}), 2, "unknown option --plc");
+  expect_refusal(run_standpipe({"verify", dir / "nothing"}), 1, "nothing");
+  expect_refusal(run_standpipe({"verify", "--data", dir / "nothing"}), 1, "nothing");
+  for (const auto& [name, text] : {std::pair{"empty", ""}, std::pair{"words", "not JSON"},
+                                   std::pair{"cut", "\x28\xB5\x2F\xFD\x01"}}) {
+    expect_refusal(run_standpipe({"verify", file, "--did-docs", given_text(name, text)}), 1, name);
+  }
+  expect_refusal(run_standpipe({"verify", file, "--did-docs", dir.path()}), 1, "DID documents");
+}
+
+TEST_F(Verify, AFileThatIsCutShortIsJudgedAsFarAsItGoes) {
+  std::string bytes = frames_file_bytes(many_frames());
+  bytes.resize(bytes.size() - 20'000);
+  const Report report = verify({given_text("cut", bytes), "--findings-max", "0"});
+  EXPECT_EQ(report.status, 1);
+  EXPECT_EQ(report.summary["result"], "failed");
+  EXPECT_EQ(report.summary["error"]["code"], "malformed");
+  EXPECT_GT(report.summary["frames"], 100);
+  EXPECT_GT(report.summary["findings"], 10);
+  EXPECT_THAT(report.err, HasSubstr("go on with --after " + report.summary["last"].dump()));
+}
+
+}  // namespace
+}  // namespace standpipe::test

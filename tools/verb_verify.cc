@@ -1,0 +1,247 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "schema/base/clock.h"
+#include "storage/frame_file.h"
+#include "tools/did_keys.h"
+#include "tools/progress.h"
+#include "tools/selection.h"
+#include "tools/stop_signal.h"
+#include "tools/verbs.h"
+#include "tools/verify_report.h"
+#include "tools/verify_run.h"
+
+namespace standpipe::tools {
+namespace {
+
+constexpr const char* kName = "verify";
+constexpr std::uint64_t kThreadsMax = 256;
+constexpr std::uint64_t kReposMax = 1'000'000'000;
+constexpr std::size_t kGapsAtOnce = 1'000;
+
+struct VerifyOptions {
+  std::vector<std::string> files;
+  SelectionOptions selection;
+  std::string did_docs;
+  std::uint64_t threads = 0;  // 0: one for each core
+  std::uint64_t repos_max = 2'000'000;
+  std::uint64_t findings_max = 1'000;
+  bool is_skipping_files = false;
+  bool is_json = false;
+  bool is_quiet = false;
+};
+
+// One verification, from what is opened to its summary.
+class Verify {
+ public:
+  explicit Verify(const VerifyOptions& options)
+      : options_(options), progress_(Progress::on_stderr("verify", options.is_quiet)) {}
+
+  // Whether all of the range was read. What was found is in `summary` in any case.
+  Result<void> run() {
+    StopSignal signal([] {});
+    signal_ = &signal;
+    const std::int64_t started_ms = SystemClock::instance().now_ms();
+    auto verified = read_keys();
+    if (verified) verified = options_.files.empty() ? verify_archive() : verify_file();
+    progress_.finish();
+    summary.took_ms = SystemClock::instance().now_ms() - started_ms;
+    return verified;
+  }
+
+  VerifySummary summary;
+  bool has_begun = false;  // else there is nothing to tell people but the error
+
+ private:
+  Result<void> read_keys() {
+    if (options_.did_docs.empty()) return {};
+    STANDPIPE_TRY(keys_, DidKeys::read(options_.did_docs));
+    summary.did_documents = keys_.documents();
+    summary.did_documents_refused = keys_.refused();
+    summary.did_documents_without_key = keys_.without_key();
+    return {};
+  }
+
+  VerifyRun make_run(VerifyRun::NextGaps next_gaps) {
+    VerifyRun::Options options;
+    options.threads = options_.threads != 0
+                          ? options_.threads
+                          : std::max<std::size_t>(std::thread::hardware_concurrency(), 1);
+    options.repos_max = options_.repos_max;
+    has_begun = true;
+    return VerifyRun(
+        options, keys_, [this](const VerifyRow& row) { print(row); }, std::move(next_gaps));
+  }
+
+  void print(const VerifyRow& row) {
+    if (printed_ >= options_.findings_max) {
+      ++summary.left_out;
+      return;
+    }
+    ++printed_;
+    write_stdout(options_.is_json ? to_json_line(row) : to_text_line(row));
+    std::fflush(stdout);  // a long verification is watched
+  }
+
+  // What was given to the run is judged even where no more can be read.
+  Result<void> end(VerifyRun& run, Result<void> read) {
+    auto finished = run.finish();
+    summary.totals = run.totals();
+    return read ? finished : read;
+  }
+
+  Result<void> stopped() const { return Error{Errc::closed, "stopped by a signal"}; }
+
+  Result<void> verify_file() {
+    const std::string& path = options_.files.front();
+    summary.source = path;
+    STANDPIPE_TRY(auto reader, storage::FrameFileReader::open(path, signal_->fd()));
+    VerifyRun run = make_run(nullptr);
+    return end(run, read_file(reader, run));
+  }
+
+  Result<void> read_file(storage::FrameFileReader& reader, VerifyRun& run) {
+    const Seq after = options_.selection.after.value_or(kSeqNone);
+    const Seq until = options_.selection.until.value_or(kSeqMax);
+    Progress::Done done;
+    for (;;) {
+      if (signal_->was_raised()) return stopped();
+      auto frame = reader.next();
+      if (!frame) return signal_->was_raised() ? stopped() : Result<void>(frame.error());
+      if (!frame->has_value()) return {};
+      const ByteView bytes = **frame;
+      const std::optional<Seq> seq = scan_frame(bytes).envelope.seq;
+      if (seq && (*seq <= after || *seq > until)) continue;
+      STANDPIPE_CHECK(run.add(bytes));
+      ++done.frames;
+      done.bytes += bytes.size();
+      if (reader.file_bytes_total() > 0) {
+        done.fraction = static_cast<double>(reader.file_bytes_read()) /
+                        static_cast<double>(reader.file_bytes_total());
+      }
+      progress_.update(done);
+    }
+  }
+
+  Result<void> verify_archive() {
+    summary.source = options_.selection.data;
+    STANDPIPE_TRY(Selection selection, open_selection(options_.selection, FrameFilter()));
+    summary.source +=
+        fmt::format(" {} epoch {}", selection.place.stream, to_int(selection.place.epoch));
+    has_begun = true;
+    if (!options_.is_skipping_files) {
+      STANDPIPE_CHECK(selection.view->verify());
+      summary.has_files = true;
+    }
+    VerifyRun run = make_run([&selection](Seq after) {
+      return selection.view->gaps(selection.place, after, kSeqMax, kGapsAtOnce);
+    });
+    return end(run, read_archive(selection, run));
+  }
+
+  Result<void> read_archive(Selection& selection, VerifyRun& run) {
+    WalkCalls calls;
+    calls.frame = [&](const ViewFrame& frame) -> Result<void> {
+      if (signal_->was_raised()) return stopped();
+      return run.add(frame.bytes);
+    };
+    calls.progress = [&](const WalkTotals& walked, double fraction) {
+      progress_.update({walked.read, walked.bytes, fraction});
+    };
+    STANDPIPE_CHECK(walk(selection, calls));
+    return {};
+  }
+
+  const VerifyOptions& options_;
+  StopSignal* signal_ = nullptr;  // of run
+  Progress progress_;
+  DidKeys keys_;
+  std::uint64_t printed_ = 0;
+};
+
+std::string usage_fault(const VerifyOptions& options) {
+  const SelectionOptions& selection = options.selection;
+  if (options.files.size() > 1 || options.files.empty() == selection.data.empty()) {
+    return "wanted one FILE, or --data DIR";
+  }
+  const bool is_file = !options.files.empty();
+  if (is_file && (!selection.stream.empty() || selection.epoch != 0 || options.is_skipping_files)) {
+    return "--stream, --epoch and --skip-files are of --data: a file has none";
+  }
+  if (auto checked = check_selection(selection); !checked) return checked.error().detail;
+  return {};
+}
+
+// Where it ended before its time, how to go on.
+Error with_resume(const Error& error, const VerifyTotals& totals) {
+  if (totals.last == kSeqNone) return error;
+  return Error{error.code,
+               fmt::format("{}; seq {} was the last that was judged: go on with --after {}",
+                           error.detail, to_int(totals.last), to_int(totals.last))};
+}
+
+int run(const VerifyOptions& options) {
+  if (const std::string fault = usage_fault(options); !fault.empty()) {
+    return fail_usage(kName, fault);
+  }
+  std::signal(SIGPIPE, SIG_IGN);  // findings that nobody reads are an error to be told
+  Verify verify(options);
+  const auto verified = verify.run();
+  const VerifySummary& summary = verify.summary;
+  if (verify.has_begun || options.is_json) {
+    write_stdout(options.is_json ? to_json_line(summary, verified) : to_text(summary, verified));
+  }
+  if (!verified) {
+    return finish_stdout(kName, fail(kName, with_resume(verified.error(), summary.totals)));
+  }
+  return finish_stdout(kName, summary.totals.findings == 0 ? kExitOk : kExitFailed);
+}
+
+}  // namespace
+
+Verb verify_verb() {
+  const auto options = std::make_shared<VerifyOptions>();
+  Verb verb;
+  verb.name = kName;
+  verb.summary = "Re-read an archive or a frame file, and prove what can be proved";
+  verb.examples =
+      "  standpipe verify frames.bin.zst --did-docs did_docs.json.zst\n"
+      "  standpipe verify --data /srv/standpipe\n"
+      "  standpipe verify --data /srv/standpipe --after 31527015321 --until 31527015471 --json\n"
+      "  standpipe export --data /srv/standpipe --output - | standpipe verify -\n"
+      "\nA line for each finding, then a summary. The exit status is 0 where nothing was found, "
+      "and\n"
+      "1 where something was, or where not all could be read: the summary's result says which.\n";
+  OptionTable& table = verb.options;
+  table.text("data", "DIR", &options->selection.data, "The archive");
+  table.positional("FILE", 0, &options->files, "A frame file to read instead of --data; -: stdin");
+  table.text("stream", "NAME", &options->selection.stream, "The stream (default: the only one)");
+  table.count("epoch", &options->selection.epoch, 1, UINT32_MAX, "The epoch (default: the newest)");
+  table.seq("after", &options->selection.after, "Begin behind this seq (default: at the oldest)");
+  table.seq("until", &options->selection.until, "The last seq wanted (default: the newest)");
+  table.text("did-docs", "FILE", &options->did_docs,
+             "DID documents, to check signatures: JSON, plain or zstd; an object by DID, an array, "
+             "or one to a line");
+  table.flag("skip-files", &options->is_skipping_files,
+             "Do not first re-read every stored byte of the archive against its checksums");
+  table.count("threads", &options->threads, 1, kThreadsMax,
+              "Threads that judge (default: one for each core)");
+  table.count(
+      "repos-max", &options->repos_max, 2, kReposMax,
+      "Repositories whose last commit is remembered (default 2000000; some 200 bytes each)");
+  table.count("findings-max", &options->findings_max, 0, UINT64_MAX,
+              "Findings that are listed; all are counted (default 1000)");
+  table.flag("json", &options->is_json, "A JSON object for each finding, and one for the summary");
+  table.flag("quiet", &options->is_quiet, "Show no progress");
+  verb.run = [options] { return run(*options); };
+  return verb;
+}
+
+}  // namespace standpipe::tools

@@ -1,0 +1,71 @@
+// What is wrong with one frame, by itself: the part of `verify` that any number of threads do.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "schema/base/bytes.h"
+#include "schema/event.h"
+#include "schema/frame.h"
+#include "schema/seq.h"
+#include "tools/did_keys.h"
+
+namespace standpipe::tools {
+
+struct VerifyFinding {
+  // Of CommitFault, ChainFault, Unarchivable, or one of: event_malformed, time_invalid,
+  // label_unsigned, label_version_absent, label_signature_wrong, seq_not_rising.
+  std::string_view what;          // lives for ever
+  std::optional<std::size_t> op;  // the operation, or the label, that it is about
+  std::string detail;             // for people
+};
+
+enum class SignatureOutcome : std::uint8_t {
+  none,        // nothing that is signed
+  unreadable,  // no commit object to look at; a finding says why
+  valid,
+  wrong,
+  no_document,
+  no_key,       // in the document, or none that can be used
+  key_changed,  // by no key of documents that differ: it may be by one in between
+};
+
+// What commits were checked for, each true where it could be.
+struct CommitChecks {
+  bool has_blocks = false;  // CAR, and the hash of every block
+  bool has_object = false;  // commit object against the envelope
+  bool has_ops = false;     // against the tree
+  bool is_inverted = false;
+};
+
+// Owns all that it says, so the frame may go.
+struct FrameVerdict {
+  FrameKind kind = FrameKind::unknown;
+  std::optional<Seq> seq;
+  std::string did;
+  std::size_t bytes = 0;
+  bool is_decoded = false;  // else a finding says why
+  std::vector<VerifyFinding> findings;
+
+  CommitChecks checks;
+  bool lacks_prev_data = false;  // a commit of before Sync v1.1: not inverted
+  bool is_too_big = false;       // likewise: without what it changed
+  SignatureOutcome signature = SignatureOutcome::none;  // of a commit or #sync
+  std::string signature_detail;                         // if it is wrong
+  std::vector<SignatureOutcome> labels;                 // of each label
+
+  // For the chain; of commits and #syncs.
+  std::optional<std::string> rev;
+  Nullable<std::string> since;
+  Bytes prev_data;
+  Bytes data;
+};
+
+// Any thread. `keys` may be of nobody.
+FrameVerdict judge_frame(ByteView frame, const DidKeys& keys);
+
+}  // namespace standpipe::tools

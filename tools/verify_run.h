@@ -1,0 +1,115 @@
+// One verification: frames go in, findings come out in their order, and at the end the sums.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+#include "schema/base/bytes.h"
+#include "schema/base/result.h"
+#include "schema/repo_chain.h"
+#include "schema/seq.h"
+#include "storage/types.h"
+#include "tools/did_keys.h"
+#include "tools/verify_frame.h"
+#include "tools/verify_pool.h"
+
+namespace standpipe::tools {
+
+struct VerifyRow {
+  std::uint64_t frame = 0;  // which of the frames that were judged, from 1
+  std::optional<Seq> seq;
+  std::string_view did;
+  const VerifyFinding* finding = nullptr;  // not ours
+};
+
+struct SignatureCounts {
+  std::uint64_t valid = 0;
+  std::uint64_t wrong = 0;
+  std::uint64_t unreadable = 0;
+  std::uint64_t no_document = 0;
+  std::uint64_t no_key = 0;
+  std::uint64_t key_changed = 0;
+
+  void add(SignatureOutcome outcome);
+  std::uint64_t unchecked() const { return unreadable + no_document + no_key + key_changed; }
+};
+
+struct VerifyTotals {
+  std::uint64_t frames = 0;
+  std::uint64_t bytes = 0;
+  Seq first = kSeqNone;
+  Seq last = kSeqNone;
+  std::map<std::string_view, std::uint64_t> by_kind;
+
+  // Commits and #syncs of which that much could be checked.
+  std::uint64_t blocks = 0;
+  std::uint64_t objects = 0;
+  std::uint64_t operations = 0;
+  std::uint64_t inversions = 0;
+  std::uint64_t chained = 0;          // held against the commit before
+  std::uint64_t lacks_prev_data = 0;  // of before Sync v1.1
+  std::uint64_t too_big = 0;
+  SignatureCounts signatures;  // of commits and #syncs
+  SignatureCounts labels;
+
+  std::uint64_t breaks_across_gaps = 0;  // of chains, where frames are known to be missing
+  std::uint64_t repos_forgotten = 0;     // for want of room: their next commit is held against none
+
+  std::uint64_t findings = 0;
+  std::map<std::string_view, std::uint64_t> by_finding;
+};
+
+// One thread, and in it the threads of a VerifyPool.
+class VerifyRun {
+ public:
+  struct Options {
+    std::size_t threads = 1;
+    std::size_t repos_max = 2'000'000;
+  };
+  // Gaps of which the first begins at or after `after`, oldest first; empty: there are no more.
+  using NextGaps = std::function<Result<std::vector<storage::Gap>>(Seq after)>;
+  // `next_gaps` may be null. `keys` must outlive it.
+  VerifyRun(const Options& options, const DidKeys& keys,
+            std::function<void(const VerifyRow&)> on_finding, NextGaps next_gaps);
+
+  // Frames in the order of their seqs. Errors are those of NextGaps and VerifyPool::pop.
+  Result<void> add(ByteView frame);
+  Result<void> finish();  // judges what is left
+
+  const VerifyTotals& totals() const { return totals_; }
+
+ private:
+  Result<void> push();
+  Result<void> take_oldest();
+  Result<void> take(FrameVerdict& verdict);
+  Result<void> pass_gaps(Seq seq);
+  bool check_seq(FrameVerdict& verdict);
+  void count(const FrameVerdict& verdict);
+  void settle_signature(FrameVerdict& verdict);
+  void follow(FrameVerdict& verdict);
+  void remember_identity(const std::string& did);
+
+  const std::size_t repos_max_;
+  std::function<void(const VerifyRow&)> on_finding_;
+  NextGaps next_gaps_;
+  std::vector<storage::Gap> gaps_;  // not passed yet, newest first
+  Seq gaps_after_ = kSeqNone;       // they are asked for from here on
+  bool has_more_gaps_ = false;
+  VerifyBatch batch_;
+  RepoChain chain_;
+  std::unordered_set<std::string> identities_;  // whose keys may have changed within the range
+  std::uint64_t identities_forgotten_ = 0;
+  VerifyTotals totals_;
+  VerifyPool pool_;  // last: its threads end first
+};
+
+}  // namespace standpipe::tools
