@@ -6,13 +6,17 @@
 #include <array>
 #include <nlohmann/json.hpp>
 #include <utility>
+#include <variant>
 
 #include "schema/car.h"
 #include "schema/cbor.h"
 #include "schema/cbor_json.h"
 #include "schema/cid.h"
+#include "schema/commit_proof.h"
+#include "schema/event.h"
 #include "schema/event_json.h"
 #include "schema/frame.h"
+#include "tools/tree_json.h"
 #include "tools/values.h"
 
 namespace standpipe::tools {
@@ -120,6 +124,43 @@ json envelope_as_json(const FrameScan& scan, std::span<const EnvelopeOp> ops) {
           {"ops_total", envelope.ops_total}};
 }
 
+json verdicts_as_json(const CommitFindings& findings) {
+  json out = json::array();
+  for (const CommitFinding& finding : findings) {
+    json verdict = {{"what", to_string(finding.fault)}};
+    if (finding.op) verdict["op"] = *finding.op;
+    verdict["detail"] = finding.detail;
+    out.push_back(std::move(verdict));
+  }
+  return out;
+}
+
+// What a #commit or #sync proves, and the tree of a #commit.
+void add_proof(json& body, ByteView frame) {
+  const auto event = decode_event(frame);
+  if (!event) return;
+  const auto* commit = std::get_if<Commit>(&*event);
+  const auto* sync = std::get_if<Sync>(&*event);
+  if (commit == nullptr && sync == nullptr) return;
+  CommitProof proof = commit != nullptr ? CommitProof(*commit) : CommitProof(*sync);
+  body["verdicts"] = verdicts_as_json(proof.check_all());
+  if (commit == nullptr || !proof.repo_commit()) return;
+  body["tree"] = tree_as_json(*commit, proof.blocks(), proof.repo_commit()->data);
+}
+
+std::string verdicts_as_text(const json& verdicts) {
+  if (verdicts.empty()) return "  nothing is wrong, as far as it can be told without a key\n";
+  std::string out;
+  for (const json& verdict : verdicts) {
+    const std::string op = verdict.contains("op") ? "  [" + verdict["op"].dump() + "]" : "";
+    out += "  " +
+           one_line(verdict["what"].get<std::string>() + op + "  " +
+                    verdict["detail"].get<std::string>()) +
+           "\n";
+  }
+  return out;
+}
+
 // All of it; `head` is where it is stored and how it is judged, the rest what it says.
 struct Shown {
   json head;
@@ -148,6 +189,7 @@ Shown show(const ViewFrame& frame, const FrameDetail& detail) {
                   {"blocks_count", blocks.size()}}}};
   shown.body["envelope"] = envelope_as_json(scan, ops);
   shown.body["event"] = event_of(frame.bytes);
+  add_proof(shown.body, frame.bytes);
   shown.body["blocks"] = blocks_as_json(blocks);
   if (!car_error.empty()) shown.body["blocks_error"] = car_error;
   return shown;
@@ -202,7 +244,13 @@ std::string frame_detail_as_text(const ViewFrame& frame, const FrameDetail& deta
     out += fmt::format("  {}{} {}\n", name, name == "blocks_count" ? "" : " bytes", bytes.dump());
   }
   for (const auto& [name, value] : shown.body.items()) {
-    out += fmt::format("{}\n{}\n", name, dumped(value, 2));
+    if (name == "verdicts") {
+      out += "verdicts\n" + verdicts_as_text(value);
+    } else if (name == "tree") {
+      out += "tree\n" + tree_as_text(value);
+    } else {
+      out += fmt::format("{}\n{}\n", name, dumped(value, 2));
+    }
   }
   if (detail.has_hex) out += "bytes\n" + hex_dump(frame.bytes);
   return out;

@@ -299,6 +299,50 @@ TEST_F(Verify, ADamagedArchiveIsNamedWithThePlace) {
   EXPECT_EQ(skipped.summary["error"]["code"], "corrupt");
 }
 
+// `inspect frame` says the same of one frame, and shows the tree.
+TEST_F(Verify, OneFrameIsInspectedWithItsTreeAndVerdicts) {
+  TwoRepos two;
+  two.frames[6].back() ^= std::byte{1};  // prevData
+  import({given_file("two", two.frames)});
+  const json clean = run_json({"inspect", "frame", "5"});
+  EXPECT_EQ(clean["verdicts"], json::array());
+  EXPECT_EQ(clean["tree"]["held"], true);
+  EXPECT_EQ(clean["tree"]["ops"], (json{0}));
+  const json wrong = run_json({"inspect", "frame", "7"});
+  ASSERT_EQ(wrong["verdicts"].size(), 1U);
+  EXPECT_EQ(wrong["verdicts"][0]["what"], "prev_data_differs");
+  const std::string text = run({"inspect", "frame", "7"}).out;
+  EXPECT_THAT(text, HasSubstr("\nverdicts\n  prev_data_differs  bafyrei"));
+  EXPECT_THAT(text, HasSubstr(TwoRepos::path(7) + " -> .."));
+  EXPECT_THAT(run({"inspect", "frame", "5"}).out,
+              HasSubstr("\nverdicts\n  nothing is wrong, as far as it can be told"));
+}
+
+TEST_F(Verify, TheTreeOfARealFrameLeadsToItsOperation) {
+  STANDPIPE_REQUIRE_SHARED();
+  import({corpus("jetstream-corpus")});
+  const json shown = run_json({"inspect", "frame", "31527015322"});
+  EXPECT_EQ(shown["verdicts"], json::array());
+  const json* node = &shown["tree"];
+  int layer = 6;
+  const json* found = nullptr;
+  while (node != nullptr) {
+    ASSERT_EQ((*node)["layer"], layer--);
+    ASSERT_EQ((*node)["ops"], (json{0}));
+    const json* below = nullptr;
+    for (const json& entry : (*node)["entries"]) {
+      if (entry.contains("key") && entry["ops"] == json{0}) found = &entry;
+      if (entry.contains("child") && entry["child"]["held"] == true) {
+        if (entry["child"]["ops"] == json{0}) below = &entry["child"];
+      }
+    }
+    node = found == nullptr ? below : nullptr;
+  }
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ((*found)["key"], "app.bsky.feed.like/3mptbyplj5d2a");
+  EXPECT_EQ((*found)["value"], shown["event"]["payload"]["ops"][0]["cid"]["$link"]);
+}
+
 // ---- what is asked for wrongly, and input that ends ----
 
 TEST_F(Verify, RefusesWhatMakesNoSenseWithOneLine) {
