@@ -125,9 +125,11 @@ TEST_F(Planted, AFrameThatStandsTwiceOrIsNone) {
   EXPECT_THAT(rows_after([](Two& two) {
                 two.frames.insert(two.frames.begin() + 6, two.frames[4]);
                 two.frames.insert(two.frames.begin() + 2, *parse_hex("ff"));
+                two.frames.insert(two.frames.begin() + 2, two.frames[1]);
                 two.frames.push_back(*parse_hex("a261746723636f6d6d6974626f7001a1637365710b"));
               }),
-              ElementsAre("frame 3 header_malformed", "5 seq_not_rising", "11 event_malformed"));
+              ElementsAre("2 seq_not_rising", "frame 4 header_malformed", "5 seq_not_rising",
+                          "11 event_malformed"));
 }
 
 // ---- keys ----

@@ -239,9 +239,8 @@ void RepoMaker::roll_back_to(std::int64_t seq) {
   tree_ = Mst();
   for (const auto& [path, cid] : records_) STANDPIPE_ASSERT(tree_.put(path, cid), "a good path");
   // What it makes now has the revs of what is gone, as the clock of a rolled back PDS may give.
-  std::uint64_t made = 0;
-  for (const auto& [at, state] : states_) made += at <= seq ? 1U : 0U;
-  revs_ = made;
+  revs_ = 0;
+  for (const auto& [at, state] : states_) revs_ += at <= seq ? 1U : 0U;
 }
 
 void RepoMaker::change_key(unsigned number) { key_ = key_of(number + 1); }
