@@ -107,7 +107,10 @@ rocksdb::DBOptions database_options(const ArchiveOptions& options) {
   db.track_and_verify_wals_in_manifest = true;
   db.recycle_log_file_num = 0;
   db.manual_wal_flush = false;
-  db.avoid_flush_during_recovery = true;
+  // What is recovered from a log becomes tables, synced anew, before anybody can read it: the end
+  // of that log may be there for now only, since after a failed sync no later one says anything.
+  // Nor is a log with a torn end then ever replayed below newer ones.
+  db.avoid_flush_during_recovery = false;
   db.avoid_flush_during_shutdown = true;
   db.wal_compression = rocksdb::kNoCompression;  // doubles the CPU of ingest for 0.36 of a write
   db.enable_pipelined_write = false;             // at most one batch may be unsynced

@@ -254,5 +254,35 @@ TEST(MirrorPowerLoss, WhatAnySubscriberReceivedIsThereAfterIt) {
   EXPECT_GE(static_cast<std::size_t>(cuts), rounds / 2);
 }
 
+// One operation fails and the process ends over it; the next one serves what it finds, and then the
+// power goes. What a failed sync left in the kernel's memory looks stored, and is not.
+TEST(MirrorPowerLoss, WhatWasServedAfterAFailedWriteIsThereAfterIt) {
+  const ScriptedUpstream upstream(holding(1, kLast));
+  const std::uint64_t steps = count_steps(upstream);
+  Random random(12);
+  int failed = 0;
+  const std::size_t rounds = scaled(80);
+  for (std::size_t round = 0; round < rounds; ++round) {
+    Lab lab(upstream);
+    const std::uint64_t step = 1 + random.below(steps);
+    const Fault::Effect effects[] = {Fault::Effect::none, Fault::Effect::part,
+                                     Fault::Effect::whole};
+    lab.disk->fail_at(step, {Fault::Kind::io, effects[round % 3]});
+    lab.live(random);
+    if (lab.recorders[0].last() < kLast) ++failed;
+    std::string where = lab.disk->step_text(step) + " failed";
+    // In the midst of the recovery, or while what it found is served.
+    const std::uint64_t cut = lab.disk->steps() + 1 + random.below(150);
+    lab.disk->cut_at(cut);
+    lab.live(random);
+    where += ", then cut at " + lab.disk->step_text(cut);
+    lab.disk->materialize(round % 3 == 0 ? 0 : 2 + random.below(1'000));
+    ASSERT_EQ(lab.check(), "") << where;
+    ASSERT_EQ(lab.go_on(random), "") << where;
+  }
+  std::printf("%d of %d failures ended the process\n", failed, static_cast<int>(rounds));
+  EXPECT_GE(static_cast<std::size_t>(failed), rounds / 4);
+}
+
 }  // namespace
 }  // namespace standpipe::test

@@ -1,7 +1,9 @@
 // A power cut, or a failed operation, at every operation on the disk in turn.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -169,6 +171,46 @@ void fail_each_operation(Fault::Effect effect, bool begins_with_power_cut) {
     if (!verdicts.add(where, recover(lab.archive_dir(), lab.run->reports()))) return;
   }
   std::printf("%d failed operations, of which %d stopped nothing\n", verdicts.cases(), swallowed);
+}
+
+// As run() again, where whoever subscribes has received what the archive holds once it is open.
+Result<void> serve_and_go_on(ScriptedRun& run) {
+  STANDPIPE_CHECK(run.open());
+  const std::optional<storage::StreamInfo> stream = run.archive().find_stream("repos");
+  RunReports reports = run.reports();
+  reports.acknowledged = std::max(reports.acknowledged, to_int(stream->epochs.back().newest));
+  run.set_reports(reports);
+  return run.go_on();
+}
+
+// One operation fails and the process dies of it; the next one serves what it recovers, and then
+// the power goes. What a failed sync left in the kernel's memory looks stored, and is not.
+TEST(PowerLoss, TakesNothingServedAfterAFailedOperation) {
+  static constexpr Fault::Effect kEffects[] = {Fault::Effect::none, Fault::Effect::part,
+                                               Fault::Effect::whole};
+  const std::uint64_t steps = count_steps();
+  Verdicts verdicts;
+  int served = 0;
+  for (std::uint64_t step = 1; step <= steps; step += stride(steps)) {
+    Lab lab;
+    const Fault::Effect effect = kEffects[verdicts.cases() % 3];
+    lab.disk->fail_at(step, {Fault::Kind::io, effect});
+    [[maybe_unused]] const Result<void> first = lab.run->run();
+    lab.run->crash();
+    std::string where = lab.disk->step_text(step) + " failed " + std::string(to_string(effect));
+    // In the midst of the recovery, or some commits after it.
+    const std::uint64_t cut = lab.disk->steps() + 1 + step * 7 % 97;
+    lab.disk->cut_at(cut);
+    [[maybe_unused]] const Result<void> second = serve_and_go_on(*lab.run);
+    if (lab.run->is_open()) ++served;
+    lab.run->crash();
+    where += ", then cut at " + lab.disk->step_text(cut);
+    lab.disk->materialize(step % 5);
+    if (!verdicts.add(where, recover(lab.archive_dir(), lab.run->reports()))) return;
+  }
+  std::printf("%d power cuts after a failed operation, %d of them after the archive was open\n",
+              verdicts.cases(), served);
+  EXPECT_GE(served, verdicts.cases() / 4);
 }
 
 TEST(FailedOperation, WithoutEffectLosesNothingAcknowledged) {

@@ -127,17 +127,25 @@ TEST_F(LogCheckTest, ZeroedSectorsBeforeALaterBatchAreDamage) {
   EXPECT_NE(complaint(), "");
 }
 
-// After a crash RocksDB goes on in a new log and keeps the old one: whatever is missing at the end
-// of the old one shows in the numbers of the new one.
+// A family that is flushed begins a new log, and what others hold keeps the old one: whatever is
+// missing at the end of the old one shows in the numbers of the new one.
 TEST_F(LogCheckTest, AnOlderLogThatEndsEarlyIsDamageOnceALaterOneFollows) {
-  const fs::path older = newest_log();
+  fs::path older;
   {
     ManualClock clock(0);
     const auto store = storage::Store::open(db(), small_archive_options(clock));
     ASSERT_OK(store);
-    storage::StoreBatch batch;
-    batch.put(storage::kMetaContainer, "later", "value");
-    ASSERT_OK((*store)->write(batch));
+    older = newest_log();
+    storage::StoreBatch first;
+    first.put(storage::kQuarantineContainer, "key", "value");
+    ASSERT_OK((*store)->write(first));
+    storage::StoreBatch second;
+    second.put(storage::kMetaContainer, "key", std::string(kValueBytes, 'x'));
+    ASSERT_OK((*store)->write(second));
+    ASSERT_OK((*store)->flush(storage::kQuarantineContainer));
+    storage::StoreBatch later;
+    later.put(storage::kMetaContainer, "later", "value");
+    ASSERT_OK((*store)->write(later));
   }
   EXPECT_EQ(complaint(), "");
   ASSERT_NE(newest_log(), older);
@@ -175,16 +183,28 @@ TEST_F(LogCheckTest, ALogThatRecoveryDoesNotReadAccusesNobody) {
 }
 
 TEST_F(LogCheckTest, TheStoreKnowsTheFirstLogThatRecoveryReads) {
-  const std::string older = newest_log().stem().string();
   ManualClock clock(0);
   const auto store = storage::Store::open(db(), small_archive_options(clock));
   ASSERT_OK(store);
-  EXPECT_LE((*store)->first_live_log(), std::stoull(older));
+  const std::uint64_t newest = std::stoull(newest_log().stem().string());
   storage::StoreBatch batch;
   batch.put(storage::kMetaContainer, "later", "value");
   ASSERT_OK((*store)->write(batch));
+  EXPECT_LE((*store)->first_live_log(), newest);
   ASSERT_OK((*store)->flush_all());
-  EXPECT_GT((*store)->first_live_log(), std::stoull(older));
+  EXPECT_GT((*store)->first_live_log(), newest);
+}
+
+// The end of a log may be in memory only, whatever a later sync says: nothing may rest on it.
+TEST_F(LogCheckTest, TheStoreIsDoneWithTheLogsThatItRecovered) {
+  const std::uint64_t older = std::stoull(newest_log().stem().string());
+  ManualClock clock(0);
+  const auto store = storage::Store::open(db(), small_archive_options(clock));
+  ASSERT_OK(store);
+  EXPECT_GT((*store)->first_live_log(), older);
+  const auto last = (*store)->get(storage::kMetaContainer, "key" + std::to_string(kBatches - 1));
+  ASSERT_OK(last);
+  EXPECT_TRUE(last->has_value());
 }
 
 TEST_F(LogCheckTest, AMissingCurrentIsDamageWhereThereAreLogs) {
