@@ -18,6 +18,7 @@
 #include "schema/event.h"
 #include "schema/frame.h"
 #include "schema/ids.h"
+#include "tests/support/scale.h"
 #include "tools/sim/network.h"
 
 namespace standpipe::tools::sim {
@@ -115,17 +116,17 @@ std::string broken_link(const std::vector<Frame>& frames, const Network& network
 }
 
 TEST(SimCommit, EveryCommitProvesItselfAndFollowsFromTheOneBefore) {
-  NetworkOptions options = of_frames(4'000);
+  NetworkOptions options = of_frames(test::scaled(4'000));
   options.mix.sync = 20;
   auto network = Network::create(options).value();
   const std::vector<Frame> frames = make(*network);
-  ASSERT_EQ(frames.size(), 4'000U);
+  ASSERT_EQ(frames.size(), options.frames);
   EXPECT_EQ(broken_link(frames, *network), "");
 }
 
 // Hundreds of commits by each, so that trees are cut back to their paths again and again.
 TEST(SimCommit, RepositoriesOfFewAccountsStayWholeForLong) {
-  NetworkOptions options = of_frames(1'200);
+  NetworkOptions options = of_frames(test::scaled(1'200));
   options.accounts = 6;
   auto network = Network::create(options).value();
   EXPECT_EQ(broken_link(make(*network), *network), "");

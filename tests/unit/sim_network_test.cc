@@ -8,6 +8,7 @@
 #include "schema/cbor.h"
 #include "schema/frame.h"
 #include "schema/hash.h"
+#include "tests/support/scale.h"
 #include "tools/sim/network.h"
 #include "tools/sim/report.h"
 
@@ -45,6 +46,9 @@ std::string refusal(const NetworkOptions& options) {
 // What a frame file of this seed has had since the first version must stay so: others compare
 // archives of it. The figures come from the same frames, which take a while to make.
 TEST(SimNetwork, TwentyThousandFramesOfASeedAreTheseBytesAndLikeRealOnes) {
+  if (test::scaled(20'000) < 20'000) {
+    GTEST_SKIP() << "fewer frames have another checksum: this one runs in full or not at all";
+  }
   auto network = Network::create(of_frames(20'000)).value();
   Sha256 hash;
   Report report;
