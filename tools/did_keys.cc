@@ -85,22 +85,21 @@ bool add_key(std::vector<PublicKey>& keys, const Result<PublicKey>& key) {
 
 }  // namespace
 
-Result<DidKeys> DidKeys::read(const std::filesystem::path& path) {
+Result<void> DidKeys::load(const std::filesystem::path& path) {
   STANDPIPE_TRY(std::string text, read_whole(path));
   if (text.starts_with(kZstdMagic)) {
     STANDPIPE_TRY(text, decompress(path, text));
   }
-  DidKeys keys;
   const auto counts = parse_did_documents(text, [&](const DidDocument& document) {
-    Keys& of_did = keys.keys_[document.did];
+    Keys& of_did = keys_[document.did];
     const bool can_sign = add_key(of_did.signing, document.signing_key);
     const bool can_label = add_key(of_did.label, document.label_key);
-    if (!can_sign && !can_label) ++keys.without_key_;
+    if (!can_sign && !can_label) ++without_key_;
   });
   if (!counts) return failed(path, counts.error().code, one_line(counts.error().detail));
-  keys.documents_ = counts->documents;
-  keys.refused_ = counts->refused;
-  return keys;
+  documents_ += counts->documents;
+  refused_ += counts->refused;
+  return {};
 }
 
 const DidKeys::Keys* DidKeys::find(std::string_view did) const {

@@ -17,7 +17,7 @@ namespace standpipe::tools {
 
 inline constexpr std::uint64_t kDidDocsBytesMax = std::uint64_t{2} << 30;  // without compression
 
-// Not changed once it is read: any thread.
+// Any thread, once it is loaded.
 class DidKeys {
  public:
   // What the documents of one DID say. More than one key where they are of different times.
@@ -28,9 +28,9 @@ class DidKeys {
 
   DidKeys() = default;  // of nobody
 
-  // JSON as schema/did_document.h takes it, plain or in zstd. not_found, io; malformed; limit above
-  // kDidDocsBytesMax.
-  static Result<DidKeys> read(const std::filesystem::path& path);
+  // Adds what a file says: JSON as schema/did_document.h takes it, plain or in zstd. not_found, io;
+  // malformed; limit above kDidDocsBytesMax. After an error what was read of it is in here.
+  Result<void> load(const std::filesystem::path& path);
 
   const Keys* find(std::string_view did) const;  // null: no document
 

@@ -62,7 +62,7 @@ class Verify {
  private:
   Result<void> read_keys() {
     if (options_.did_docs.empty()) return {};
-    STANDPIPE_TRY(keys_, DidKeys::read(options_.did_docs));
+    STANDPIPE_CHECK(keys_.load(options_.did_docs));
     summary.did_documents = keys_.documents();
     summary.did_documents_refused = keys_.refused();
     summary.did_documents_without_key = keys_.without_key();
