@@ -249,7 +249,8 @@ class NetThread::Impl final : public SubscriberHost, public HttpHandler {
   void arm_tick() {
     tick_.expires_after(kTick);
     tick_.async_wait([this](const error_code& ec) {
-      if (ec) return;
+      // A tick that was due already is not cancelled: it must not arm the next one.
+      if (ec || is_ended_) return;
       look_at_clock();
       const std::vector<SubscriberPtr> all(subscribers_.begin(), subscribers_.end());
       for (const SubscriberPtr& one : all) one->on_tick();
@@ -266,7 +267,7 @@ class NetThread::Impl final : public SubscriberHost, public HttpHandler {
   }
 
   void end_at_once() {
-    is_draining_ = true;
+    is_draining_ = is_ended_ = true;
     sessions_.stop();
     const std::vector<SubscriberPtr> all(subscribers_.begin(), subscribers_.end());
     for (const SubscriberPtr& one : all) one->end_now();
@@ -293,6 +294,7 @@ class NetThread::Impl final : public SubscriberHost, public HttpHandler {
   std::vector<SubscriberPtr> throttled_;
   bool is_turn_posted_ = false;
   bool is_draining_ = false;
+  bool is_ended_ = false;
   std::function<void()> on_drained_;
 
   std::thread thread_;
