@@ -176,13 +176,9 @@ TEST_F(MirrorRedial, ARedirectIsFollowedWithTheCursor) {
 }
 
 TEST_F(MirrorRedial, ARedirectLoopIsLeftAfterAFewTurns) {
-  std::string here;
-  UpstreamOptions options = holding(1, 5);
-  options.plan = [&here](std::size_t number, const ConnectionRecord&) {
-    return number < 12 ? ConnectionPlan::redirect(here) : ConnectionPlan();
-  };
-  given_upstream(std::move(options));
-  here = upstream().url("/xrpc/com.atproto.sync.subscribeRepos");
+  given_upstream(holding(1, 5));
+  const std::string here = upstream().url("/xrpc/com.atproto.sync.subscribeRepos");
+  for (int i = 0; i < 12; ++i) upstream().plan_next(ConnectionPlan::redirect(here));
   given_watched_mirror();
   const json status = wait_for_newest(5);
   EXPECT_EQ(status["dials_failed"], 2);  // five redirects after the first request: six each
