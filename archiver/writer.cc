@@ -151,6 +151,15 @@ class Writer::Impl {
     if (!told) fence(told.error());
   }
 
+  // Of a commit that failed half way the first half is durable: who reads the archive has it, and
+  // who is live need not wait until there is room.
+  void tell_published() {
+    if (told_epoch_ != epoch_) return;
+    newest_ = archive_.newest(stream_.id, epoch_);
+    const Result<void> told = read_stored();
+    if (!told) log_warn(fmt::format("stream {}: {}", name(), to_string(told.error())));
+  }
+
   Result<void> read_stored() {
     STANDPIPE_TRY(storage::Reader reader, archive_.reader(stream_.id, epoch_));
     while (told_ < newest_) {
@@ -200,6 +209,7 @@ class Writer::Impl {
       }
       state_ = WriterState::disk_full;
       detail_ = error.detail;
+      tell_published();
     } else if (health == Health::ok && error.code == Errc::closed) {
       // Another epoch, or the archive was re-opened on behalf of another stream.
       state_ = WriterState::ready;

@@ -445,7 +445,12 @@ void Core::publish(EpochState& epoch) {
   // A rewritten partition has a newer id than its neighbours.
   std::sort(view->partitions.begin(), view->partitions.end(),
             [](const PartitionInfo& a, const PartitionInfo& b) { return a.first < b.first; });
-  epoch.channel->publish(std::move(view), epoch.head.newest);
+  // Of a write that failed some may have taken effect. While the archive is not whole again, that
+  // may be lost to a power cut still: nobody is shown more than what was acknowledged.
+  const bool is_whole = !writer_failed && !is_reopening;
+  const Seq shown = epoch.channel->newest();
+  epoch.channel->publish(std::move(view),
+                         is_whole ? epoch.head.newest : std::min(epoch.head.newest, shown));
 }
 
 EpochInfo Core::describe(const EpochState& epoch) const {
@@ -457,7 +462,7 @@ EpochInfo Core::describe(const EpochState& epoch) const {
   info.reason = epoch.row.reason;
   if (epoch.head.has_origin) info.origin = epoch.head.origin;
   info.floor = epoch.head.floor;
-  info.newest = epoch.head.newest;
+  info.newest = epoch.channel->newest();
   info.was_reset = epoch.was_reset;
   info.window_floor = epoch.head.window_floor;
   info.clock_ms = epoch.head.clock_ms;
@@ -554,12 +559,17 @@ void Core::release() {
 Result<void> Core::load_again() {
   STANDPIPE_CHECK(exchange_store());
   Result<void> recovered = recover_partitions(*this);
-  if (recovered) publish_all();
-  const std::lock_guard lock(mutex);
-  is_reopening = false;
-  if (!recovered) return recovered;
-  health = Health::ok;
-  health_detail.clear();
+  {
+    const std::lock_guard lock(mutex);
+    is_reopening = false;
+    if (!recovered) {
+      writer_failed = true;
+      return recovered;
+    }
+    health = Health::ok;
+    health_detail.clear();
+  }
+  publish_all();
   return {};
 }
 

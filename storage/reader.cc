@@ -102,7 +102,10 @@ Result<ReadStep> Reader::Impl::read_after(Seq after) {
     if (after >= newest) return ReadStep(CaughtUp{newest});
     Result<WireRunPtr> run = read_view(*view, after);
     if (run && *run != nullptr) {
-      return ReadStep(RunSlice{*run, (*run)->index_after(after)});
+      // The store may hold more than what is published.
+      const WireRunPtr shown = run_up_to(*std::move(run), std::max(newest, channel_->newest()));
+      if (shown == nullptr) return ReadStep(CaughtUp{newest});
+      return ReadStep(RunSlice{shown, shown->index_after(after)});
     }
     if (!run && run.error().code == Errc::corrupt) core_->fail(run.error());
     if (!run && run.error().code != Errc::not_found) return run.error();
@@ -164,7 +167,9 @@ Result<Seq> Reader::Impl::position_at(std::int64_t clock_ms) {
         STANDPIPE_TRY(const auto decoder, open_decoder(partition, /*bulk=*/false));
         return decoder->find_clock(clock_ms);
       }();
-      if (first && *first) return std::max(previous(**first), view->window_floor);
+      if (first && *first) {
+        return std::max(std::min(previous(**first), newest), view->window_floor);
+      }
       if (!first && first.error().code != Errc::not_found) return first.error();
       break;  // dropped meanwhile: look again
     }

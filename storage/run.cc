@@ -24,6 +24,16 @@ ByteView WireRun::frame_of(std::size_t index) const {
   return whole.empty() ? whole : whole.subspan(pinned_header_size(whole));
 }
 
+WireRunPtr run_up_to(WireRunPtr run, Seq last) {
+  if (run == nullptr || run->last() <= last) return run;
+  const std::size_t frames = run->index_after(last);
+  if (frames == 0) return nullptr;
+  auto cut = std::make_shared<WireRun>(*run);
+  cut->wire.resize(run->frames[frames].offset);
+  cut->frames.resize(frames);
+  return cut;
+}
+
 std::size_t wire_header_size(std::size_t frame_bytes) {
   if (frame_bytes < 126) return 2;
   return frame_bytes <= 0xFFFF ? 4 : 10;

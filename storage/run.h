@@ -42,6 +42,10 @@ struct WireRun {
 
 using WireRunPtr = std::shared_ptr<const WireRun>;
 
+// The frames of `run` whose seq is at most `last`; nullptr if there are none. A copy, but for a run
+// that lacks nothing.
+WireRunPtr run_up_to(WireRunPtr run, Seq last);
+
 // RFC 6455 5.2: FIN and binary, unmasked, shortest length form. 2, 4 or 10 bytes.
 std::size_t wire_header_size(std::size_t frame_bytes);
 void append_wire_frame(std::string& wire, ByteView frame);

@@ -206,6 +206,42 @@ TEST(DiskFullInjected, AResumeWithoutRoomLeavesTheArchiveReadable) {
   EXPECT_EQ(compare_with_undisturbed(*lab.run), "");
 }
 
+// The failed write has reached the file all the same. Until a re-open has made it durable, a power
+// cut may take it: nobody is shown it, though the store that was opened to read has it.
+TEST_F(DiskFull, AFailedWriteThatTookEffectIsShownOnlyOnceItIsDurable) {
+  for (std::uint64_t operation = 1; operation <= 2; ++operation) {  // the log's append, its sync
+    SCOPED_TRACE(operation);
+    FaultFs disk(dir.path());
+    options.env = disk.env();
+    given_archive();
+    const auto first = static_cast<std::int64_t>(model.size()) + 1;
+    given_frames(first, first + 11);
+    append_range(first + 12, first + 14);
+    disk.fail_at(disk.steps() + operation, {Fault::Kind::no_space, Fault::Effect::whole});
+    ASSERT_FALSE(appender().commit().has_value());
+    renew_appender();
+    expect_health(Health::disk_full);
+    expect_model();
+
+    disk.set_capacity(disk.used_bytes());
+    ASSERT_FALSE(archive().try_resume().has_value());
+    expect_health(Health::disk_full);
+    EXPECT_EQ(archive().stats().reopens, 1U);
+    EXPECT_EQ(archive().newest(stream(), epoch()), Seq{first + 11});
+    EXPECT_EQ(archive().find_stream("repos")->epochs.back().newest, Seq{first + 11});
+    expect_model();
+
+    disk.set_capacity(std::nullopt);
+    ASSERT_OK(archive().try_resume());
+    expect_health(Health::ok);
+    for (std::int64_t seq = first + 12; seq <= first + 14; ++seq) {
+      model[seq] = std::string(as_text(make_frame(seq)));  // it was there all the time
+    }
+    expect_model();
+    close();
+  }
+}
+
 // -- A real one -----------------------------------------------------------------------------------
 
 // A mount namespace of this thread's own, with 64 MiB of tmpfs at `where`. False with errno.
