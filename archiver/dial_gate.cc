@@ -9,7 +9,7 @@ bool DialGate::is_idle() const {
   return !offered_ && !has_session_;
 }
 
-void DialGate::open(Dial dial) {
+void DialGate::open(firehose::Dial dial) {
   {
     const std::lock_guard lock(mutex_);
     offered_ = dial;
@@ -30,7 +30,7 @@ void DialGate::session_ended() {
   is_session_over_ = false;
 }
 
-std::optional<Dial> DialGate::wait() {
+std::optional<firehose::Dial> DialGate::wait() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return is_refused_ || offered_; });
   if (is_refused_) return std::nullopt;

@@ -7,7 +7,7 @@
 #include <mutex>
 #include <optional>
 
-#include "archiver/upstream.h"
+#include "archiver/firehose/upstream.h"
 
 namespace standpipe::archiver {
 
@@ -20,14 +20,14 @@ class DialGate {
   // -- The writer ---------------------------------------------------------------------------------
   // Neither open nor passed: the next dial can be offered.
   bool is_idle() const;
-  void open(Dial dial);
+  void open(firehose::Dial dial);
   // The dial that was offered is withdrawn, or the session that came of it is over for the writer.
   // Returns whether there is a session: its end is still to come.
   bool end_session();
   void session_ended();
 
   // -- The upstream -------------------------------------------------------------------------------
-  std::optional<Dial> wait();  // nullopt once refused
+  std::optional<firehose::Dial> wait();  // nullopt once refused
 
   // -- Any thread ---------------------------------------------------------------------------------
   void refuse();
@@ -37,7 +37,7 @@ class DialGate {
  private:
   mutable std::mutex mutex_;  // guards everything below
   std::condition_variable changed_;
-  std::optional<Dial> offered_;
+  std::optional<firehose::Dial> offered_;
   bool has_session_ = false;
   bool is_refused_ = false;
   std::atomic<bool> is_session_over_ = false;

@@ -11,6 +11,18 @@
 namespace standpipe::archiver {
 namespace {
 
+using firehose::Dial;
+using firehose::Next;
+using firehose::parse_upstream_url;
+using firehose::Upstream;
+using firehose::UpstreamKind;
+using firehose::UpstreamSink;
+using firehose::UpstreamUrl;
+using firehose::WsEnd;
+using firehose::WsEndKind;
+using firehose::WsMessage;
+using firehose::WsOpened;
+
 constexpr std::int64_t kBehindMs = 30'000;  // the newest frame is older: catching up ...
 constexpr std::int64_t kFlowingMs = 2'000;  // ... as long as frames come at least this often
 
@@ -169,7 +181,7 @@ class StreamArchiver::Impl final : public UpstreamSink {
 
   std::optional<Dial> before_dial() override { return writer_.wait_for_dial(); }
 
-  bool on_connected(const WsOpened& opened, const Dial& dial) override {
+  Next on_connected(const WsOpened& opened, const Dial& dial) override {
     log_info(fmt::format("stream {}: connected to {} at {}, {}", name_, to_string(opened.url),
                          opened.address, describe(dial.cursor)));
     {
@@ -181,10 +193,10 @@ class StreamArchiver::Impl final : public UpstreamSink {
     }
     PipelineEntry entry;
     entry.kind = EntryKind::session_begin;
-    return pipeline_.append(entry) && !writer_.is_session_over();
+    return next_after(pipeline_.append(entry));
   }
 
-  bool on_message(const WsMessage& message) override {
+  Next on_message(const WsMessage& message) override {
     PipelineEntry entry;
     entry.kind = message.is_text      ? EntryKind::text
                  : message.is_whole() ? EntryKind::frame
@@ -192,7 +204,12 @@ class StreamArchiver::Impl final : public UpstreamSink {
     entry.received_ms = clock_->now_ms();
     entry.bytes_total = message.bytes_total;
     entry.bytes = message.bytes;
-    return pipeline_.append(entry) && !writer_.is_session_over();
+    return next_after(pipeline_.append(entry));
+  }
+
+  // Where the writer ended the session, it has hung up too, and said how it is to go on.
+  Next next_after(bool was_taken) const {
+    return was_taken && !writer_.is_session_over() ? Next::read : Next::redial;
   }
 
   void on_disconnected(const WsEnd& end, std::chrono::milliseconds delay) override {

@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-#include "archiver/upstream.h"
+#include "archiver/firehose/upstream.h"
 #include "archiver/writer.h"
 #include "schema/base/result.h"
 #include "schema/frame.h"
@@ -59,7 +59,7 @@ struct StreamStatus {
 };
 
 struct StreamOptions {
-  UpstreamOptions upstream;
+  firehose::UpstreamOptions upstream;
   WriterOptions writer;
   std::size_t queue_bytes_max = 32 << 20;
 };

@@ -283,7 +283,7 @@ class Writer::Impl {
   // -- Dialling -----------------------------------------------------------------------------------
 
   void open_gate() {
-    Dial dial;
+    firehose::Dial dial;
     if (appender_->origin()) {
       dial.cursor = appender_->floor();
     } else if (const FromSeq* from = std::get_if<FromSeq>(&options_.from);
@@ -437,7 +437,7 @@ Writer::~Writer() = default;
 
 Result<void> Writer::start() { return impl_->start(); }
 void Writer::stop() { impl_->stop(); }
-std::optional<Dial> Writer::wait_for_dial() { return impl_->gate().wait(); }
+std::optional<firehose::Dial> Writer::wait_for_dial() { return impl_->gate().wait(); }
 void Writer::refuse_dials() { impl_->gate().refuse(); }
 bool Writer::is_session_over() const { return impl_->gate().is_session_over(); }
 void Writer::epoch_began() { impl_->epoch_began(); }

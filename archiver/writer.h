@@ -15,7 +15,7 @@
 #include <variant>
 
 #include "archiver/pipeline.h"
-#include "archiver/upstream.h"
+#include "archiver/firehose/upstream.h"
 #include "archiver/validator.h"
 #include "schema/base/clock.h"
 #include "schema/base/result.h"
@@ -97,7 +97,7 @@ class Writer {
 
   // The upstream's side. Waits until a session is wanted and says from where; nullopt: never again.
   // Once it has returned a dial, an entry session_end must follow before it is called again.
-  std::optional<Dial> wait_for_dial();
+  std::optional<firehose::Dial> wait_for_dial();
   // wait_for_dial() returns nullopt from now on.
   void refuse_dials();
   // Whether the session in progress is over for the writer: nothing of it will be stored.

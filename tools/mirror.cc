@@ -12,7 +12,7 @@
 #include <mutex>
 #include <utility>
 
-#include "archiver/upstream_url.h"
+#include "archiver/firehose/upstream_url.h"
 #include "replay/pages.h"
 #include "replay/server.h"
 #include "schema/base/log.h"

@@ -9,7 +9,7 @@
 #include <memory>
 #include <utility>
 
-#include "archiver/upstream_url.h"
+#include "archiver/firehose/upstream_url.h"
 #include "replay/server.h"
 #include "schema/base/log.h"
 #include "storage/archive.h"
@@ -38,10 +38,10 @@ struct Given {
   std::uint64_t read_threads = replay::ServerOptions{}.read_threads;
   std::uint64_t max_egress = 0, max_egress_per_subscriber = 0;
   std::int64_t commit_interval_ms = archiver::WriterOptions{}.commit_interval.count();
-  std::int64_t connect_timeout_ms = archiver::WsOptions{}.connect_deadline.count();
-  std::int64_t idle_timeout_ms = archiver::WsOptions{}.idle_timeout.count();
-  std::int64_t reconnect_min_ms = archiver::ReconnectOptions{}.delay_min.count();
-  std::int64_t reconnect_max_ms = archiver::ReconnectOptions{}.delay_max.count();
+  std::int64_t connect_timeout_ms = firehose::WsOptions{}.connect_deadline.count();
+  std::int64_t idle_timeout_ms = firehose::WsOptions{}.idle_timeout.count();
+  std::int64_t reconnect_min_ms = firehose::ReconnectOptions{}.delay_min.count();
+  std::int64_t reconnect_max_ms = firehose::ReconnectOptions{}.delay_max.count();
   std::int64_t future_cursor_wait_ms = replay::ServerOptions{}.future_cursor_wait.count();
   std::int64_t handshake_timeout_ms = replay::ServerOptions{}.handshake_timeout.count();
   std::int64_t stall_timeout_ms = replay::ServerOptions{}.stall_timeout.count();
@@ -245,9 +245,9 @@ Result<storage::StreamSpec> parse_stream_option(std::string_view text, storage::
     if (spec.name.empty()) return Error{Errc::invalid, "wanted [NAME=]URL, and the name is empty"};
   }
   const bool is_repos = kind == storage::StreamKind::repos;
-  STANDPIPE_TRY(const archiver::UpstreamUrl parsed,
-                archiver::parse_upstream_url(url, is_repos ? archiver::UpstreamKind::repos
-                                                           : archiver::UpstreamKind::labels));
+  STANDPIPE_TRY(const firehose::UpstreamUrl parsed,
+                firehose::parse_upstream_url(url, is_repos ? firehose::UpstreamKind::repos
+                                                           : firehose::UpstreamKind::labels));
   spec.url = to_string(parsed);
   if (spec.name.empty()) spec.name = is_repos ? "repos" : parsed.host;
   STANDPIPE_CHECK(storage::check_stream_name(spec.name));

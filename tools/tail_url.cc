@@ -19,10 +19,11 @@
 namespace standpipe::tools {
 namespace {
 
-using archiver::WsClient;
-using archiver::WsEnd;
-using archiver::WsEndKind;
-using archiver::WsMessage;
+using firehose::Flow;
+using firehose::WsClient;
+using firehose::WsEnd;
+using firehose::WsEndKind;
+using firehose::WsMessage;
 
 constexpr int kTooManyRequests = 429;
 
@@ -39,7 +40,7 @@ std::string percent_encoded(std::string_view text) {
 }
 
 // One tail, over all of its connections.
-class Tail final : public archiver::WsHandler {
+class Tail final : public firehose::WsHandler {
  public:
   Tail(const TailUrlOptions& options, FrameFilter filter,
        const std::function<Result<void>(const ViewFrame&)>& take)
@@ -59,8 +60,8 @@ class Tail final : public archiver::WsHandler {
         return Error{Errc::invalid, end.detail};
       }
       const double chance = std::uniform_real_distribution<double>(0, 1)(random);
-      const archiver::ReconnectStep step =
-          archiver::next_dial(attempts, {end.up_for, end.retry_after}, chance, options_.reconnect);
+      const firehose::ReconnectStep step =
+          firehose::next_dial(attempts, {end.up_for, end.retry_after}, chance, options_.reconnect);
       attempts = step.attempts;
       fmt::print(stderr, "standpipe tail: {}; again in {} ms\n", one_line(end.detail),
                  step.delay.count());
@@ -70,9 +71,14 @@ class Tail final : public archiver::WsHandler {
     return {};
   }
 
-  bool on_open(const archiver::WsOpened&) override { return true; }
+  Flow on_open(const firehose::WsOpened&) override { return Flow::go_on; }
 
-  bool on_message(const WsMessage& message) override {
+  Flow on_message(const WsMessage& message) override {
+    return goes_on_after(message) ? Flow::go_on : Flow::end;
+  }
+
+ private:
+  bool goes_on_after(const WsMessage& message) {
     if (message.is_text || !message.is_whole()) {
       fmt::print(stderr, "standpipe tail: passed over {} of {} bytes\n",
                  message.is_text ? "a text message" : "a frame that is too large",
@@ -97,9 +103,8 @@ class Tail final : public archiver::WsHandler {
     }
   }
 
- private:
   WsEnd dial() {
-    archiver::UpstreamUrl url = options_.url;
+    firehose::UpstreamUrl url = options_.url;
     url.query = query();
     const auto client = std::make_shared<WsClient>(options_.ws);
     {

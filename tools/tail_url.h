@@ -6,9 +6,9 @@
 #include <optional>
 #include <string>
 
-#include "archiver/reconnect.h"
-#include "archiver/upstream_url.h"
-#include "archiver/ws_client.h"
+#include "archiver/firehose/reconnect.h"
+#include "archiver/firehose/upstream_url.h"
+#include "archiver/firehose/ws_client.h"
 #include "schema/base/result.h"
 #include "schema/frame_filter.h"
 #include "schema/seq.h"
@@ -17,9 +17,9 @@
 namespace standpipe::tools {
 
 struct TailUrlOptions {
-  archiver::UpstreamUrl url;
-  archiver::WsOptions ws;
-  archiver::ReconnectOptions reconnect;
+  firehose::UpstreamUrl url;
+  firehose::WsOptions ws;
+  firehose::ReconnectOptions reconnect;
   std::optional<Seq> cursor;            // none, and no time: what comes next
   std::optional<std::int64_t> from_ms;  // asked of the server; only a standpipe knows it
   std::optional<Seq> until;

@@ -52,8 +52,8 @@ int run_url(const TailOptions& options) {
                       "as in ws://HOST/stream/NAME/epoch/N");
   }
   const auto kind =
-      options.kind == 0 ? archiver::UpstreamKind::repos : archiver::UpstreamKind::labels;
-  auto url = archiver::parse_upstream_url(options.urls.front(), kind);
+      options.kind == 0 ? firehose::UpstreamKind::repos : firehose::UpstreamKind::labels;
+  auto url = firehose::parse_upstream_url(options.urls.front(), kind);
   if (!url) return fail_usage(kName, url.error().detail);
   TailUrlOptions tail;
   tail.url = std::move(*url);

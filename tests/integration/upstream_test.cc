@@ -1,5 +1,5 @@
 // A connection that is kept up: how long it waits, and what ends the wait.
-#include "archiver/upstream.h"
+#include "archiver/firehose/upstream.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -15,20 +15,21 @@
 namespace standpipe::test {
 namespace {
 
-using archiver::Dial;
-using archiver::parse_upstream_url;
-using archiver::Upstream;
-using archiver::UpstreamKind;
-using archiver::WsEnd;
-using archiver::WsMessage;
-using archiver::WsOpened;
+using firehose::Dial;
+using firehose::Next;
+using firehose::parse_upstream_url;
+using firehose::Upstream;
+using firehose::UpstreamKind;
+using firehose::WsEnd;
+using firehose::WsMessage;
+using firehose::WsOpened;
 using std::chrono::hours;
 using std::chrono::milliseconds;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
 // Counts what it gets, asks for what follows, and says how each connection ended.
-class Reader final : public archiver::UpstreamSink {
+class Reader final : public firehose::UpstreamSink {
  public:
   std::optional<Dial> before_dial() override {
     const std::lock_guard lock(mutex_);
@@ -37,12 +38,14 @@ class Reader final : public archiver::UpstreamSink {
     dial.cursor = Seq{messages_};
     return dial;
   }
-  bool on_connected(const WsOpened&, const Dial&) override { return !refuses_sessions; }
-  bool on_message(const WsMessage&) override {
+  Next on_connected(const WsOpened&, const Dial&) override {
+    return refuses_sessions ? Next::redial : Next::read;
+  }
+  Next on_message(const WsMessage&) override {
     const std::lock_guard lock(mutex_);
     ++messages_;
     changed_.notify_all();
-    return true;
+    return Next::read;
   }
   void on_disconnected(const WsEnd& end, milliseconds delay) override {
     const std::lock_guard lock(mutex_);
@@ -81,15 +84,15 @@ UpstreamOptions serving(std::int64_t last) {
 }
 
 // Waits of 1, 2, 4 ... `most` times `step`, without jitter.
-archiver::UpstreamOptions steps_of(milliseconds step, int most = 60) {
-  archiver::UpstreamOptions options;
+firehose::UpstreamOptions steps_of(milliseconds step, int most = 60) {
+  firehose::UpstreamOptions options;
   options.reconnect.delay_min = step;
   options.reconnect.delay_max = step * most;
   options.reconnect.jitter = 0;
   return options;
 }
 
-archiver::UpstreamUrl url_of(const ScriptedUpstream& upstream) {
+firehose::UpstreamUrl url_of(const ScriptedUpstream& upstream) {
   return parse_upstream_url(upstream.url(), UpstreamKind::repos).value();
 }
 

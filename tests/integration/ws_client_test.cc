@@ -1,5 +1,5 @@
 // One connection against a real server: what it gets, and how it ends.
-#include "archiver/ws_client.h"
+#include "archiver/firehose/ws_client.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -14,10 +14,10 @@
 namespace standpipe::test {
 namespace {
 
-using archiver::UpstreamUrl;
-using archiver::WsClient;
-using archiver::WsEnd;
-using archiver::WsOptions;
+using firehose::UpstreamUrl;
+using firehose::WsClient;
+using firehose::WsEnd;
+using firehose::WsOptions;
 using std::chrono::milliseconds;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;

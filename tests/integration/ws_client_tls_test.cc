@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "archiver/ws_client.h"
+#include "archiver/firehose/ws_client.h"
 #include "tests/support/certificates.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/ws_collector.h"
@@ -13,8 +13,8 @@
 namespace standpipe::test {
 namespace {
 
-using archiver::WsEnd;
-using archiver::WsOptions;
+using firehose::WsEnd;
+using firehose::WsOptions;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;

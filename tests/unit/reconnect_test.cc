@@ -1,10 +1,10 @@
-#include "archiver/reconnect.h"
+#include "archiver/firehose/reconnect.h"
 
 #include <gtest/gtest.h>
 
-#include "archiver/ws_client.h"
+#include "archiver/firehose/ws_client.h"
 
-namespace standpipe::archiver {
+namespace standpipe::firehose {
 namespace {
 
 using std::chrono::milliseconds;
@@ -62,4 +62,4 @@ TEST(Reconnect, RetryAfterIsANumberOfSecondsOrADate) {
 }
 
 }  // namespace
-}  // namespace standpipe::archiver
+}  // namespace standpipe::firehose

@@ -1,4 +1,4 @@
-#include "archiver/upstream_url.h"
+#include "archiver/firehose/upstream_url.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 
 #include "tests/support/archive_fixture.h"
 
-namespace standpipe::archiver {
+namespace standpipe::firehose {
 namespace {
 
 constexpr auto kRepos = UpstreamKind::repos;
@@ -163,4 +163,4 @@ TEST(UpstreamUrl, ARedirectMayLeadIntoTls) {
 }
 
 }  // namespace
-}  // namespace standpipe::archiver
+}  // namespace standpipe::firehose

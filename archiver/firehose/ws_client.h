@@ -1,6 +1,7 @@
 // One WebSocket connection to an upstream: dial, handshake, read until it ends.
 //
-// The only archiver file whose .cc includes Beast. Free of storage/: part of the client library.
+// Free of storage/: part of the client library. `ws_connection.h` is the same on an executor of the
+// caller's; ws_connection.cc is the only file of the library that includes Beast.
 // permessage-deflate is never offered: frames are hashes and signatures, there is nothing to gain.
 #pragma once
 
@@ -14,13 +15,13 @@
 #include <string_view>
 #include <vector>
 
-#include "archiver/upstream_url.h"
+#include "archiver/firehose/upstream_url.h"
 #include "schema/base/bytes.h"
 #include "schema/base/result.h"
 #include "schema/frame.h"
 #include "schema/seq.h"
 
-namespace standpipe::archiver {
+namespace standpipe::firehose {
 
 // Numeric addresses of a host; blocks for as long as it likes. Called on a thread of its own.
 using ResolveHost = std::function<Result<std::vector<std::string>>(const std::string& host)>;
@@ -29,7 +30,7 @@ struct WsOptions {
   std::chrono::milliseconds connect_deadline{10'000};  // names, addresses, TLS, handshake and
                                                        // redirects, all together
   std::chrono::milliseconds idle_timeout{60'000};  // nothing received: at half of it we ping, at
-                                                   // the end of it the connection is dead
+                                                   // the end of it the connection is dead; 0: never
   std::chrono::milliseconds close_timeout{2'000};  // for the peer to finish after its close frame
   std::size_t message_bytes_max = kFrameBytesMax;  // inclusive; a larger one is read and discarded
   std::size_t head_bytes = 64 << 10;               // all but this much of it
@@ -52,14 +53,19 @@ struct WsOpened {
   int redirects = 0;
 };
 
+enum class Flow : std::uint8_t {
+  go_on,
+  wait,  // read no further until resume(); nothing counts as idle meanwhile
+  end,   // the connection
+};
+
 // Called on the thread that runs the connection.
 class WsHandler {
  public:
   virtual ~WsHandler() = default;
-  virtual bool on_open(const WsOpened& opened) = 0;  // false ends the connection
-  // May block: the socket is not read meanwhile, which is the back-pressure. False ends the
-  // connection.
-  virtual bool on_message(const WsMessage& message) = 0;
+  virtual Flow on_open(const WsOpened& opened) = 0;
+  // May block: the socket is not read meanwhile, which is the back-pressure.
+  virtual Flow on_message(const WsMessage& message) = 0;
 };
 
 enum class WsEndKind : std::uint8_t {
@@ -74,7 +80,7 @@ enum class WsEndKind : std::uint8_t {
   closed,    // the peer sent a close frame: close_code
   lost,      // the TCP connection ended or broke without one
   protocol,  // bytes that are no HTTP or no WebSocket
-  handler,   // on_message() returned false
+  handler,   // on_open() or on_message() returned Flow::end
   stopped,   // stop()
 };
 std::string_view to_string(WsEndKind kind);
@@ -94,6 +100,7 @@ struct WsEnd {
 std::optional<std::chrono::milliseconds> parse_retry_after(std::string_view value,
                                                            std::int64_t now_ms);
 
+// Dials and reads on the calling thread.
 class WsClient {
  public:
   explicit WsClient(WsOptions options);
@@ -105,13 +112,13 @@ class WsClient {
   // All addresses of the host are tried, each for its share of the time that is left.
   WsEnd run(const UpstreamUrl& url, std::optional<Seq> cursor, WsHandler& handler);
 
-  // Ends run(), whatever it waits for, but not a handler that blocks. Any thread, also before
-  // run().
-  void stop();
+  // Any thread, also before run():
+  void stop();    // ends run(), whatever it waits for, but not a handler that blocks
+  void resume();  // after Flow::wait
 
  private:
   class Impl;
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace standpipe::archiver
+}  // namespace standpipe::firehose

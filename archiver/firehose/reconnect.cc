@@ -1,9 +1,9 @@
-#include "archiver/reconnect.h"
+#include "archiver/firehose/reconnect.h"
 
 #include <algorithm>
 #include <cmath>
 
-namespace standpipe::archiver {
+namespace standpipe::firehose {
 
 ReconnectStep next_dial(unsigned attempts, const DialOutcome& outcome, double random,
                         const ReconnectOptions& options) {
@@ -19,4 +19,4 @@ ReconnectStep next_dial(unsigned attempts, const DialOutcome& outcome, double ra
   return {std::min(attempts + 1, 20U), std::max(delay, asked)};
 }
 
-}  // namespace standpipe::archiver
+}  // namespace standpipe::firehose

@@ -5,10 +5,10 @@
 #include <charconv>
 #include <limits>
 
-#include "archiver/ws_client.h"
+#include "archiver/firehose/ws_client.h"
 #include "schema/datetime.h"
 
-namespace standpipe::archiver {
+namespace standpipe::firehose {
 namespace {
 
 constexpr std::int64_t kSecondsMax = 365LL * 24 * 3600;  // what exceeds it says nothing more
@@ -81,4 +81,4 @@ std::string_view to_string(WsEndKind kind) {
   return "unknown";
 }
 
-}  // namespace standpipe::archiver
+}  // namespace standpipe::firehose

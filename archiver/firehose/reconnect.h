@@ -4,7 +4,7 @@
 #include <chrono>
 #include <optional>
 
-namespace standpipe::archiver {
+namespace standpipe::firehose {
 
 struct ReconnectOptions {
   std::chrono::milliseconds delay_min{1'000};          // of the first step; it doubles with each
@@ -31,4 +31,4 @@ struct ReconnectStep {
 ReconnectStep next_dial(unsigned attempts, const DialOutcome& outcome, double random,
                         const ReconnectOptions& options);
 
-}  // namespace standpipe::archiver
+}  // namespace standpipe::firehose

@@ -1,4 +1,4 @@
-#include "archiver/upstream_url.h"
+#include "archiver/firehose/upstream_url.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 #include <charconv>
 #include <utility>
 
-namespace standpipe::archiver {
+namespace standpipe::firehose {
 namespace {
 
 constexpr std::string_view kXrpc = "/xrpc";
@@ -242,4 +242,4 @@ Result<UpstreamUrl> redirect_url(const UpstreamUrl& from, std::string_view locat
   return url;
 }
 
-}  // namespace standpipe::archiver
+}  // namespace standpipe::firehose

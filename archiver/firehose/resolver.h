@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "archiver/ws_client.h"
+#include "archiver/firehose/ws_client.h"
 #include "schema/base/result.h"
 
-namespace standpipe::archiver {
+namespace standpipe::firehose {
 
 // getaddrinfo() cannot be interrupted, and one that gets no answer takes half a minute. So it runs
 // on a thread that is left behind when nobody waits for it any more, with nothing of ours in hand.
@@ -29,4 +29,4 @@ class Lookup {
   std::shared_ptr<Shared> shared_;
 };
 
-}  // namespace standpipe::archiver
+}  // namespace standpipe::firehose

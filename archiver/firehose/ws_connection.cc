@@ -1,4 +1,4 @@
-#include "archiver/ws_client.h"
+#include "archiver/firehose/ws_connection.h"
 
 #include <fmt/format.h>
 #include <openssl/ssl.h>
@@ -8,8 +8,6 @@
 #include <atomic>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
@@ -26,10 +24,10 @@
 #include <exception>
 #include <utility>
 
-#include "archiver/resolver.h"
+#include "archiver/firehose/resolver.h"
 #include "schema/base/clock.h"
 
-namespace standpipe::archiver {
+namespace standpipe::firehose {
 namespace {
 
 namespace asio = boost::asio;
@@ -104,53 +102,53 @@ bool set_host(SSL* ssl, const std::string& host) {
 
 }  // namespace
 
-// All of it belongs to the thread that is in run(), but is_stopped_ and posting to io_.
-class WsClient::Impl {
+// All of it belongs to the executor, but is_stopped_ and posting. Handlers that can outlive run()
+// hold this object.
+class WsConnection::Impl : public std::enable_shared_from_this<WsConnection::Impl> {
  public:
-  explicit Impl(WsOptions options) : options_(std::move(options)) {}
+  Impl(const asio::any_io_executor& executor, WsOptions options)
+      : options_(std::move(options)), executor_(executor) {}
 
-  WsEnd run(const UpstreamUrl& url, std::optional<Seq> cursor, WsHandler& handler) {
-    handler_ = &handler;
-    cursor_ = cursor;
-    UpstreamUrl start = url;
-    std::exception_ptr thrown;
+  static asio::awaitable<WsEnd> run(std::shared_ptr<Impl> self, UpstreamUrl url,
+                                    std::optional<Seq> cursor, WsHandler* handler) {
+    self->handler_ = handler;
+    self->cursor_ = cursor;
     WsEnd end;
-    asio::co_spawn(io_, converse(std::move(start)), [&](std::exception_ptr error, WsEnd result) {
-      thrown = std::move(error);
-      end = std::move(result);
-      deadline_.cancel();
-      close_timer_.cancel();
-    });
-    io_.run();
-    if (thrown) end = end_of(WsEndKind::protocol, describe(thrown));
-    if (was_open_) {
-      end.was_open = true;
-      end.up_for =
-          std::chrono::duration_cast<std::chrono::milliseconds>(SteadyClock::now() - opened_at_);
+    try {
+      end = co_await self->converse(std::move(url));
+    } catch (const std::exception& error) {
+      end = end_of(WsEndKind::protocol, error.what());
     }
-    return end;
+    self->deadline_.cancel();
+    self->close_timer_.cancel();
+    if (self->was_open_) {
+      end.was_open = true;
+      end.up_for = std::chrono::duration_cast<std::chrono::milliseconds>(SteadyClock::now() -
+                                                                         self->opened_at_);
+    }
+    co_return end;
   }
 
   void stop() {
     is_stopped_ = true;
-    asio::post(io_, [this] { abort(); });
+    asio::post(executor_, [self = shared_from_this()] { self->abort(); });
+  }
+
+  void resume() {
+    asio::post(executor_, [self = shared_from_this()] {
+      self->is_paused_ = false;
+      self->resumed_.cancel();
+    });
   }
 
  private:
   using Addresses = Result<std::vector<std::string>>;
 
-  static std::string describe(const std::exception_ptr& thrown) {
-    try {
-      std::rethrow_exception(thrown);
-    } catch (const std::exception& error) {
-      return error.what();
-    }
-  }
-
   // Whatever is awaited ends with an error; ended_by() then says why.
   void abort() {
     if (stream_ != nullptr) stream_->close();
     lookup_done_.cancel();
+    resumed_.cancel();
   }
 
   // `kind` and `detail`, unless it was we who made it fail.
@@ -167,10 +165,10 @@ class WsClient::Impl {
 
   asio::awaitable<WsEnd> converse(UpstreamUrl url) {
     deadline_.expires_after(options_.connect_deadline);
-    deadline_.async_wait([this](beast::error_code ec) {
-      if (ec || was_open_) return;
-      is_too_late_ = true;
-      abort();
+    deadline_.async_wait([self = shared_from_this()](beast::error_code ec) {
+      if (ec || self->was_open_) return;
+      self->is_too_late_ = true;
+      self->abort();
     });
     for (int redirects = 0;; ++redirects) {
       redirects_ = redirects;
@@ -199,7 +197,7 @@ class WsClient::Impl {
       WsEnd end = co_await visit_tls(std::move(*addresses));
       co_return end;
     }
-    PlainStream ws(io_);
+    PlainStream ws(executor_);
     const Aborted aborted(*this, beast::get_lowest_layer(ws));
     std::string failed = co_await connect(beast::get_lowest_layer(ws), std::move(*addresses));
     if (!failed.empty()) co_return ended_by(WsEndKind::connect, std::move(failed));
@@ -211,7 +209,7 @@ class WsClient::Impl {
     asio::ssl::context context(asio::ssl::context::tls_client);
     const Result<void> is_set_up = set_up(context, options_);
     if (!is_set_up) co_return end_of(WsEndKind::tls, is_set_up.error().detail);
-    TlsStream ws(io_, context);
+    TlsStream ws(executor_, context);
     const Aborted aborted(*this, beast::get_lowest_layer(ws));
     std::string failed = co_await connect(beast::get_lowest_layer(ws), std::move(addresses));
     if (!failed.empty()) co_return ended_by(WsEndKind::connect, std::move(failed));
@@ -241,13 +239,13 @@ class WsClient::Impl {
     }
     found_.reset();
     lookup_done_.expires_at(SteadyClock::time_point::max());
-    const Lookup lookup(std::move(host), options_.resolve, [this](Addresses found) {
-      // On the lookup's thread, which this object outlives for as long as it is in here.
-      asio::post(io_, [this, moved = std::move(found)]() mutable {
-        found_ = std::move(moved);
-        lookup_done_.cancel();
-      });
-    });
+    const Lookup lookup(std::move(host), options_.resolve,
+                        [self = shared_from_this()](Addresses found) {
+                          asio::post(self->executor_, [self, moved = std::move(found)]() mutable {
+                            self->found_ = std::move(moved);
+                            self->lookup_done_.cancel();
+                          });
+                        });
     // Where stop() was first, its abort() found nothing to end.
     if (is_stopped_) co_return nothing;
     [[maybe_unused]] auto waited = co_await lookup_done_.async_wait(kNet);
@@ -325,17 +323,18 @@ class WsClient::Impl {
     was_open_ = true;
     opened_at_ = SteadyClock::now();
     deadline_.cancel();
-    ws.set_option(websocket::stream_base::timeout{websocket::stream_base::none(),
-                                                  options_.idle_timeout,
-                                                  /*keep_alive_pings=*/true});
+    watch_idle(ws);
     ws.read_message_max(0);  // the limit is ours: what exceeds it is passed over, not an error
     ws.control_callback([this](websocket::frame_type kind, beast::string_view) {
       if (kind == websocket::frame_type::close) expect_end();
     });
-    if (!handler_->on_open({url_, address_, redirects_})) {
-      co_return ended_by(WsEndKind::handler, "not wanted any more");
-    }
+    is_paused_ = true;  // resume() may come before we wait
+    Flow flow = handler_->on_open({url_, address_, redirects_});
     for (;;) {
+      if (flow == Flow::wait) {
+        co_await pause(ws);
+      }
+      if (flow == Flow::end) co_return ended_by(WsEndKind::handler, "not wanted any more");
       if (is_stopped_) co_return end_of(WsEndKind::stopped, "stopped");
       std::uint64_t total = 0;
       std::size_t kept = 0;
@@ -351,10 +350,29 @@ class WsClient::Impl {
       message.bytes = ByteView(buffer_).first(kept);
       message.bytes_total = total;
       message.is_text = ws.got_text();
-      if (!handler_->on_message(message)) {
-        co_return ended_by(WsEndKind::handler, "not wanted any more");
-      }
+      is_paused_ = true;
+      flow = handler_->on_message(message);
     }
+  }
+
+  template <typename Ws>
+  void watch_idle(Ws& ws) {
+    const bool is_on = options_.idle_timeout.count() > 0;
+    websocket::stream_base::timeout timeout{websocket::stream_base::none(),
+                                            websocket::stream_base::none(), is_on};
+    if (is_on) timeout.idle_timeout = options_.idle_timeout;
+    ws.set_option(timeout);
+  }
+
+  // While nobody wants more, nothing is read, and the peer's pongs cannot be seen.
+  template <typename Ws>
+  asio::awaitable<void> pause(Ws& ws) {
+    if (!is_paused_ || is_stopped_) co_return;
+    ws.set_option(websocket::stream_base::timeout{websocket::stream_base::none(),
+                                                  websocket::stream_base::none(), false});
+    resumed_.expires_at(SteadyClock::time_point::max());
+    [[maybe_unused]] auto waited = co_await resumed_.async_wait(kNet);
+    watch_idle(ws);
   }
 
   // Beast answers a close frame and then reads on until the peer ends the connection, which a peer
@@ -362,8 +380,8 @@ class WsClient::Impl {
   void expect_end() {
     has_close_frame_ = true;
     close_timer_.expires_after(options_.close_timeout);
-    close_timer_.async_wait([this](beast::error_code ec) {
-      if (!ec) abort();
+    close_timer_.async_wait([self = shared_from_this()](beast::error_code ec) {
+      if (!ec) self->abort();
     });
   }
 
@@ -415,10 +433,12 @@ class WsClient::Impl {
   };
 
   const WsOptions options_;
-  asio::io_context io_{1};
-  asio::steady_timer deadline_{io_};
-  asio::steady_timer lookup_done_{io_};
-  asio::steady_timer close_timer_{io_};
+  const asio::any_io_executor executor_;
+  asio::steady_timer deadline_{executor_};
+  asio::steady_timer lookup_done_{executor_};
+  asio::steady_timer close_timer_{executor_};
+  asio::steady_timer resumed_{executor_};
+  bool is_paused_ = false;
   WsHandler* handler_ = nullptr;  // not ours
   std::optional<Seq> cursor_;
   UpstreamUrl url_;      // what is being visited
@@ -436,12 +456,15 @@ class WsClient::Impl {
   std::atomic<bool> is_stopped_ = false;
 };
 
-WsClient::WsClient(WsOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
-WsClient::~WsClient() = default;
+WsConnection::WsConnection(const asio::any_io_executor& executor, WsOptions options)
+    : impl_(std::make_shared<Impl>(executor, std::move(options))) {}
+WsConnection::~WsConnection() = default;
 
-WsEnd WsClient::run(const UpstreamUrl& url, std::optional<Seq> cursor, WsHandler& handler) {
-  return impl_->run(url, cursor, handler);
+asio::awaitable<WsEnd> WsConnection::run(UpstreamUrl url, std::optional<Seq> cursor,
+                                         WsHandler& handler) {
+  return Impl::run(impl_, std::move(url), cursor, &handler);
 }
-void WsClient::stop() { impl_->stop(); }
+void WsConnection::stop() { impl_->stop(); }
+void WsConnection::resume() { impl_->resume(); }
 
-}  // namespace standpipe::archiver
+}  // namespace standpipe::firehose

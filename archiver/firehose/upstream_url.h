@@ -13,7 +13,7 @@
 #include "schema/base/result.h"
 #include "schema/seq.h"
 
-namespace standpipe::archiver {
+namespace standpipe::firehose {
 
 enum class UpstreamKind : std::uint8_t { repos, labels };
 std::string_view to_string(UpstreamKind kind);  // "repos", "labels"
@@ -53,4 +53,4 @@ std::string target(const UpstreamUrl& url, std::optional<Seq> cursor);
 // dropped: ours goes with every request. invalid: not ws, wss, http or https; from wss to ws.
 Result<UpstreamUrl> redirect_url(const UpstreamUrl& from, std::string_view location);
 
-}  // namespace standpipe::archiver
+}  // namespace standpipe::firehose

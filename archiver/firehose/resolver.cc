@@ -1,4 +1,4 @@
-#include "archiver/resolver.h"
+#include "archiver/firehose/resolver.h"
 
 #include <fmt/format.h>
 #include <netdb.h>
@@ -13,7 +13,7 @@
 #include <thread>
 #include <utility>
 
-namespace standpipe::archiver {
+namespace standpipe::firehose {
 namespace {
 
 struct AddressListDelete {
@@ -73,4 +73,4 @@ Lookup::~Lookup() {
   shared_->deliver = nullptr;
 }
 
-}  // namespace standpipe::archiver
+}  // namespace standpipe::firehose
