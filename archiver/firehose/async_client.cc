@@ -80,6 +80,10 @@ class AsyncFirehoseClient::Impl : public std::enable_shared_from_this<AsyncFireh
   // The next one; nullopt, or what the run ends with, once it is over.
   static asio::awaitable<std::optional<MessageFrame>> pull(std::shared_ptr<Impl> self) {
     for (;;) {
+      const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
+      if (state.cancelled() != asio::cancellation_type::none) {
+        throw boost::system::system_error(asio::error::operation_aborted);
+      }
       if (!self->core_.is_stopping()) {
         std::optional<MessageFrame> frame = self->queue_.pop();
         if (frame) co_return frame;
@@ -90,16 +94,11 @@ class AsyncFirehoseClient::Impl : public std::enable_shared_from_this<AsyncFireh
         co_return std::nullopt;
       }
       co_await wait(self);
-      const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
-      if (state.cancelled() != asio::cancellation_type::none) {
-        throw boost::system::system_error(asio::error::operation_aborted);
-      }
     }
   }
 
-  // The run is ended whatever it is at, and whoever is cancelled.
+  // The run is ended whatever it is at. Not to be cancelled.
   static asio::awaitable<void> abandon(std::shared_ptr<Impl> self) {
-    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     self->stop();
     while (!self->has_ended_) {
       co_await wait(self);
@@ -207,6 +206,8 @@ asio::awaitable<void> AsyncFirehoseClient::run(std::shared_ptr<Impl> impl, OnMes
     cancelled = std::current_exception();
   }
   if (impl->is_running()) {
+    co_await asio::this_coro::throw_if_cancelled(false);
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     co_await Impl::abandon(impl);
   }
   std::rethrow_exception(cancelled);
