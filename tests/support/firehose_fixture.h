@@ -81,6 +81,14 @@ inline std::string what_of(const std::exception_ptr& thrown) {
   }
 }
 
+// "closed 1008", "http_status 503", "lost".
+inline std::string end_of(const firehose::WsEnd& end) {
+  std::string said(to_string(end.kind));
+  if (end.http_status != 0) said += " " + std::to_string(end.http_status);
+  if (end.close_code != 0) said += " " + std::to_string(end.close_code);
+  return said;
+}
+
 // "-" for none, of each connection so far.
 inline std::vector<std::string> cursors_of(const ScriptedUpstream& upstream) {
   std::vector<std::string> cursors;
