@@ -25,6 +25,8 @@ usage: ./go VERB
   test [PRESET] [CTEST...]  build and run the tests; what follows goes to ctest (-R NAME, -LE slow)
   bench [NAME]              build preset release and run the benchmarks, or one of them
   fuzz [TARGET] [SECONDS]   run one fuzz target, or each of them, for SECONDS (default 60)
+  interop [OPTION...]       run the clients of the field (npm, PyPI, Go) against a real mirror;
+                            --client NAME, --scenario NAME: only those
   fmt                       format every source file
   lint                      check format, include arrows and clang-tidy's findings
   all                       everything that continuous integration does (.ci/run)
@@ -306,6 +308,12 @@ verb_fuzz() {
   for source in "${names[@]}"; do fuzz_one "$source" "$seconds"; done
 }
 
+verb_interop() {
+  need_for_build dev python3 python3-venv zstd openssl
+  build dev standpipe
+  python3 -B tests/interop/run.py --standpipe build/dev/standpipe --build build/interop "$@"
+}
+
 verb_fmt() {
   need clang-format
   sources | xargs clang-format -i
@@ -329,7 +337,7 @@ verb_lint() {
 verb="${1:-help}"
 [ "$#" -eq 0 ] || shift
 case "$verb" in
-  run | build | test | bench | fuzz | fmt | lint) "verb_$verb" "$@" ;;
+  run | build | test | bench | fuzz | interop | fmt | lint) "verb_$verb" "$@" ;;
   all) exec "$root/.ci/run" "$@" ;;
   help | --help | -h) usage ;;
   *) usage >&2; usage_error "no verb '$verb'" ;;

@@ -1,0 +1,23 @@
+import asyncio
+
+from atproto import AsyncFirehoseSubscribeReposClient, parse_subscribe_repos_message
+from atproto_firehose.exceptions import FirehoseError
+
+from report import base_uri, params, report, report_message
+
+# docs: begin
+client = AsyncFirehoseSubscribeReposClient(params, base_uri=base_uri)  # 'ws://127.0.0.1:2480/xrpc'
+
+
+async def on_message(message):
+    parsed = parse_subscribe_repos_message(message)
+    report_message(message, parsed)
+    if 'seq' in message.body:  # used by the next dial; without it that one starts over
+        client.update_params({'cursor': message.body['seq']})
+
+
+try:
+    asyncio.run(client.start(on_message))
+except FirehoseError as error:  # an error frame
+    report({'error': str(error)})
+# docs: end

@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Every client against a real standpipe, in every scenario: `./go interop`."""
+
+import argparse
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import clients as registry
+from install import Unavailable
+from scenarios import SCENARIOS
+from world import World
+
+
+def say(text):
+    print(text, flush=True)
+
+
+async def install_families(build, families):
+    """family -> why it cannot be run; and the command of those that can."""
+    commands, problems = {}, {}
+
+    async def install(family):
+        try:
+            commands[family] = await registry.INSTALLERS[family](build)
+        except Unavailable as error:
+            problems[family] = str(error)
+
+    await asyncio.gather(*(install(family) for family in families))
+    return commands, problems
+
+
+def scratch():
+    """Memory where there is enough: none of this is about the disk below."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+async def play(scenario, binary, clients, keep):
+    with tempfile.TemporaryDirectory(prefix="interop-", dir=scratch()) as directory:
+        directory = Path(directory)
+        async with World(binary, directory, clients) as world:
+            try:
+                await SCENARIOS[scenario](world)
+            except Exception as error:  # of the scenario itself: nobody has passed it
+                for run in world.runs:
+                    world.fail(run, f"{type(error).__name__}: {error}")
+        if keep and not all(ok for ok, _ in world.verdicts.values()):
+            shutil.rmtree(keep, ignore_errors=True)
+            shutil.copytree(directory, keep, ignore=shutil.ignore_patterns("data", "*.sock"))
+            say(f"  what the clients and standpipe wrote: {keep}")
+    return world.verdicts
+
+
+def print_table(rows):
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for client, version, scenario, verdict in rows:
+        say(f"{client:{widths[0]}}  {version:{widths[1]}}  {scenario:{widths[2]}}  {verdict}")
+
+
+async def main(options):
+    started = time.monotonic()
+    build = options.build.resolve()
+    build.mkdir(parents=True, exist_ok=True)
+    clients = [client for client in registry.all_clients() if options.client in client.name]
+    say("installing the clients")
+    commands, problems = await install_families(build, sorted({c.family for c in clients}))
+    for family, problem in problems.items():
+        say(f"  {family}: {problem}")
+    for client in clients:
+        if client.family in commands:
+            client.command = commands[client.family] + registry.program_path(build, client)
+    able = [client for client in clients if client.command]
+
+    verdicts = {}
+    for scenario in SCENARIOS if able else ():
+        if options.scenario not in scenario:
+            continue
+        players = [c for c in able if c.verifies or "verified" not in scenario]
+        before = time.monotonic()
+        result = await play(scenario, options.standpipe.resolve(), players, build / "failed" / scenario)
+        verdicts[scenario] = result
+        failed = sum(not ok for ok, _ in result.values())
+        say(f"  {scenario}: {len(result) - failed} passed, {failed} failed, "
+            f"{time.monotonic() - before:.1f} s")
+
+    rows, passed, failed, skipped = [], 0, 0, 0
+    for client in clients:
+        version = client.version(build) if client.command else "-"
+        if not client.command:
+            rows.append((client.name, version, "all", f"not run: {problems[client.family]}"))
+            skipped += 1
+        for scenario, result in verdicts.items():
+            if client.name not in result:
+                continue
+            ok, text = result[client.name]
+            note = client.notes.get(scenario)
+            passed, failed = passed + ok, failed + (not ok)
+            rows.append((client.name, version, scenario,
+                         ("ok      " if ok else "FAILED  ") + text + (f"; {note}" if note else "")))
+    say("")
+    print_table([("client", "version", "scenario", "verdict"), *rows])
+    say(f"\n{time.monotonic() - started:.0f} s")
+    say(f"{passed} passed, {failed} failed, {skipped} skipped")
+    if skipped and os.environ.get("CI") == "true":
+        say("with CI=true every client must run")
+        return 1
+    return 1 if failed or not passed + skipped else 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--standpipe", type=Path, required=True, help="the binary")
+    parser.add_argument("--build", type=Path, default=Path("build/interop"),
+                        help="where clients are installed (default build/interop)")
+    parser.add_argument("--client", default="", help="only those with this in their name")
+    parser.add_argument("--scenario", default="", help="only those with this in their name")
+    sys.exit(asyncio.run(main(parser.parse_args())))
