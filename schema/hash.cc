@@ -56,4 +56,9 @@ Sha256Digest Sha256::finish() {
   return digest;
 }
 
+Sha256Digest Sha256::so_far() const {
+  SHA256_CTX copy = context_->sha;
+  return end(copy);
+}
+
 }  // namespace standpipe

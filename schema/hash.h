@@ -27,7 +27,8 @@ class Sha256 {
   Sha256& operator=(const Sha256&) = delete;
 
   void update(ByteView bytes);
-  Sha256Digest finish();  // and begin anew
+  Sha256Digest finish();        // and begin anew
+  Sha256Digest so_far() const;  // of what has come until now; more may come
 
  private:
   struct Context;

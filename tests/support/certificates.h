@@ -7,16 +7,14 @@
 #include <string>
 #include <vector>
 
+#include "tools/play/net_stream.h"
+
 struct evp_pkey_st;
 struct x509_st;
 
 namespace standpipe::test {
 
-// What a TLS server shows and what it signs with, both PEM.
-struct TlsIdentity {
-  std::string certificate_pem;
-  std::string key_pem;
-};
+using tools::play::TlsIdentity;
 
 struct LeafOptions {
   std::vector<std::string> names = {"localhost"};

@@ -117,8 +117,8 @@ NetStream connect_stream(std::uint16_t port, const SubscriberOptions& options) {
   }
   NetStream stream(std::move(socket));
   if (options.tls != nullptr) {
-    stream.begin_client_tls(options.tls,
-                            options.tls_name.empty() ? options.host : options.tls_name);
+    begin_client_tls(stream, options.tls,
+                     options.tls_name.empty() ? options.host : options.tls_name);
   }
   return stream;
 }

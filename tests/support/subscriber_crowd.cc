@@ -22,7 +22,6 @@
 #include "schema/frame.h"
 #include "tests/support/client_wire.h"
 #include "tests/support/http_exchange.h"
-#include "tests/support/upstream_state.h"
 
 namespace standpipe::test {
 namespace {

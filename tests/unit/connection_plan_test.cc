@@ -1,6 +1,4 @@
 // Each fault of a ConnectionPlan, as Subscriber sees it.
-#include "tests/support/connection_plan.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -8,6 +6,7 @@
 #include <stdexcept>
 
 #include "tests/support/hex.h"
+#include "tests/support/scripted_upstream.h"
 #include "tests/support/upstream_fixture.h"
 
 namespace standpipe::test {

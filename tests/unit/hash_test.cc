@@ -32,6 +32,16 @@ TEST(Sha256, PartsHashAsIfTheyWereJoined) {
   }
 }
 
+TEST(Sha256, TellsTheHashSoFarAndGoesOn) {
+  Sha256 hash;
+  hash.update(as_bytes("abc"));
+  EXPECT_EQ(to_hex(hash.so_far()),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  hash.update(as_bytes(kTwoBlocks).subspan(3));  // which begins with "abc"
+  EXPECT_EQ(to_hex(hash.so_far()), kTwoBlocksHash);
+  EXPECT_EQ(to_hex(hash.finish()), kTwoBlocksHash);
+}
+
 TEST(Sha256, BeginsAnewAfterFinishAndMovesWithItsState) {
   Sha256 hash;
   hash.update(as_bytes("something else"));

@@ -1,16 +1,16 @@
-#include "tests/support/connection_plan.h"
+#include "tools/play/connection_plan.h"
 
 #include <utility>
 
 #include "schema/base/assert.h"
 
-namespace standpipe::test {
+namespace standpipe::tools::play {
 namespace {
 
 PlannedEvent event(PlannedEvent::Kind kind, std::size_t after) {
   PlannedEvent event;
   event.kind = kind;
-  event.after = after;
+  event.after.at = after;
   return event;
 }
 
@@ -18,20 +18,20 @@ PlannedFault fault(PlannedFault::Kind kind, std::size_t frame, std::size_t count
   STANDPIPE_ASSERT(frame >= 1, "frames are counted from 1");
   PlannedFault fault;
   fault.kind = kind;
-  fault.frame = frame;
+  fault.frame.at = frame;
   fault.count = count;
   return fault;
 }
 
 // Whether `fault` is this frame's.
 bool is_for(const PlannedFault& fault, std::size_t frame) {
-  return frame == fault.frame ||
-         (fault.kind == PlannedFault::Kind::swap && frame == fault.frame + 1);
+  return frame == fault.frame.at ||
+         (fault.kind == PlannedFault::Kind::swap && frame == fault.frame.at + 1);
 }
 
 void add(std::vector<PlannedFault>& faults, PlannedFault added) {
   for (const PlannedFault& fault : faults) {
-    STANDPIPE_ASSERT(!is_for(fault, added.frame) && !is_for(added, fault.frame),
+    STANDPIPE_ASSERT(!is_for(fault, added.frame.at) && !is_for(added, fault.frame.at),
                      "two faults of one frame");
   }
   faults.push_back(std::move(added));
@@ -109,6 +109,13 @@ ConnectionPlan& ConnectionPlan::pause_after(std::size_t frames) {
   return *this;
 }
 
+ConnectionPlan& ConnectionPlan::delay_after(std::size_t frames, std::uint64_t milliseconds) {
+  PlannedEvent delay = event(PlannedEvent::Kind::delay, frames);
+  delay.count = milliseconds;
+  events.push_back(std::move(delay));
+  return *this;
+}
+
 ConnectionPlan& ConnectionPlan::repeat(std::size_t frame, std::size_t times) {
   add(faults, fault(PlannedFault::Kind::repeat, frame, times));
   return *this;
@@ -132,8 +139,8 @@ ConnectionPlan& ConnectionPlan::go_back_after(std::size_t frames, std::size_t co
 }
 
 ConnectionPlan& ConnectionPlan::replace(std::size_t frame, Bytes with) {
-  PlannedFault replaced = fault(PlannedFault::Kind::replace, frame);
-  replaced.bytes = std::move(with);
+  PlannedFault replaced = fault(PlannedFault::Kind::edit, frame);
+  replaced.edit = [bytes = std::move(with)](ByteView) { return bytes; };
   add(faults, std::move(replaced));
   return *this;
 }
@@ -198,4 +205,4 @@ ConnectionPlan& ConnectionPlan::keep_open_at_end() {
   return *this;
 }
 
-}  // namespace standpipe::test
+}  // namespace standpipe::tools::play

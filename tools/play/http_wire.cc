@@ -1,4 +1,4 @@
-#include "tests/support/http_wire.h"
+#include "tools/play/http_wire.h"
 
 #include <openssl/evp.h>
 
@@ -7,7 +7,7 @@
 
 #include "schema/base/assert.h"
 
-namespace standpipe::test {
+namespace standpipe::tools::play {
 namespace {
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
@@ -113,4 +113,4 @@ std::optional<std::string> query_parameter(std::string_view target, std::string_
   return std::nullopt;
 }
 
-}  // namespace standpipe::test
+}  // namespace standpipe::tools::play

@@ -1,4 +1,4 @@
-// What a ScriptedUpstream does to one connection. The default serves; each call adds a fault.
+// What a play::Server does to one connection. The default serves; each call adds a fault.
 //
 //   ConnectionPlan().skip(3).ping_after(5, "are you there").close_after(9, 1008, "ConsumerTooSlow")
 //
@@ -6,26 +6,40 @@
 // it would have got them without a fault; what is put in beside them does not count. "After k"
 // means when k of them are done with; after 0, before the first. Each fault happens once, those
 // after the same frame in the order of the calls. One that has to wait (for a pong, for a frame
-// that is not there yet) holds back all that come after it. A frame has one fault at most.
+// that is not there yet) holds back all that come after it. A frame has one fault at most:
+// of two, the first.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "schema/base/bytes.h"
-#include "tests/support/http_wire.h"
+#include "tools/play/http_wire.h"
 
-namespace standpipe::test {
+namespace standpipe::tools::play {
 
 // An answer to the request for an upgrade that is not one.
 struct HttpAnswer {
   int status = 503;
   HttpHeaders headers;  // beside Content-Length and Connection: close
   std::string body;
+};
+
+// What the owner of a plan knows a fault by; it is asked before the fault happens (PlayOptions).
+using FaultId = std::size_t;
+inline constexpr FaultId kFaultAlways = SIZE_MAX;  // nobody is asked
+
+// A frame by how many the connection was due before it, or by where it stands in the list of all
+// that the server ever had (from 0): then it must be among those that the connection is due.
+struct FrameRef {
+  enum class By : std::uint8_t { count, index };
+  By by = By::count;
+  std::size_t at = 0;
 };
 
 // Between two frames.
@@ -36,6 +50,7 @@ struct PlannedEvent {
     close,
     stall,
     pause,
+    delay,
     go_back,
     text,
     binary,
@@ -44,9 +59,11 @@ struct PlannedEvent {
     ping,
   };
   Kind kind = Kind::cut;
-  std::size_t after = 0;
+  FrameRef after;  // count: so many frames; index: this one
+  FaultId id = kFaultAlways;
   Bytes bytes;                        // text, binary, filler (its beginning), raw, ping
-  std::uint64_t count = 0;            // go_back: frames; filler: bytes in all
+  std::uint64_t count = 0;            // go_back: frames; filler: bytes in all; delay: milliseconds
+  std::optional<std::size_t> index;   // go_back: to this frame of the list instead
   std::size_t piece = 0;              // filler: bytes in a fragment; 0: not fragmented
   std::optional<std::uint16_t> code;  // close
   std::string reason;                 // close
@@ -57,17 +74,22 @@ struct PlannedEvent {
 struct PlannedFault {
   enum class Kind : std::uint8_t {
     skip,
-    replace,
+    edit,
     repeat,
     cut_within,
     reset_within,
     fragment,
-    swap
+    swap,
+    renumber,
   };
   Kind kind = Kind::skip;
-  std::size_t frame = 1;
-  Bytes bytes;             // replace
-  std::size_t count = 0;   // repeat: times more; *_within: wire bytes that go out; fragment: pieces
+  FrameRef frame;  // count: from 1
+  FaultId id = kFaultAlways;
+  // edit: what goes out in its place; nullopt: the frame does not allow it, and goes as it is.
+  std::function<std::optional<Bytes>(ByteView frame)> edit;
+  // repeat: times more; *_within: wire bytes that go out; fragment: pieces; renumber: the seq of
+  // this frame, those after it counting on from there.
+  std::uint64_t count = 0;
   bool has_pings = false;  // fragment: one between each two pieces
 };
 
@@ -90,6 +112,7 @@ struct ConnectionPlan {
                               std::string_view reason = "");
   ConnectionPlan& stall_after(std::size_t frames);  // then sends nothing, pongs neither
   ConnectionPlan& pause_after(std::size_t frames);  // then only answers pings and close frames
+  ConnectionPlan& delay_after(std::size_t frames, std::uint64_t milliseconds);
 
   ConnectionPlan& repeat(std::size_t frame, std::size_t times = 1);
   ConnectionPlan& skip(std::size_t frame);
@@ -114,14 +137,22 @@ struct ConnectionPlan {
   ConnectionPlan& never_pong();        // pings are recorded and not answered
   ConnectionPlan& keep_open_at_end();  // TCP stays open after both close frames
 
+  // Frames of the list below this are not there for this connection: a narrower window.
+  struct Window {
+    std::size_t first_index = 0;
+    FaultId id = kFaultAlways;
+  };
+
   enum class Opening : std::uint8_t { upgrade, answer, answer_raw, never_answer, silent, hang_up };
   Opening opening = Opening::upgrade;
   HttpAnswer answer;
   std::string raw_answer;
   std::vector<PlannedEvent> events;
   std::vector<PlannedFault> faults;
+  std::optional<Window> window;
   bool answers_pings = true;
+  FaultId pings_id = kFaultAlways;  // of not answering them
   bool ends_tcp = true;
 };
 
-}  // namespace standpipe::test
+}  // namespace standpipe::tools::play

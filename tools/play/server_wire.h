@@ -1,5 +1,5 @@
-// The server's side of RFC 6455 framing, as ScriptedUpstream speaks it: unmasked frames out, masked
-// frames in. Pure.
+// The server's side of RFC 6455 framing, as a fixture speaks it: unmasked frames out, masked frames
+// in. Pure.
 #pragma once
 
 #include <array>
@@ -11,7 +11,7 @@
 
 #include "schema/base/bytes.h"
 
-namespace standpipe::test {
+namespace standpipe::tools::play {
 
 enum class Opcode : std::uint8_t {
   continuation = 0,
@@ -74,4 +74,4 @@ class ClientFrames {
   std::string violation_;
 };
 
-}  // namespace standpipe::test
+}  // namespace standpipe::tools::play

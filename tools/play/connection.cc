@@ -1,4 +1,4 @@
-#include "tests/support/upstream_connection.h"
+#include "tools/play/connection.h"
 
 #include <fmt/format.h>
 #include <poll.h>
@@ -8,28 +8,14 @@
 #include <charconv>
 #include <utility>
 
-#include "schema/base/assert.h"
-#include "tests/support/hex.h"
+#include "tools/play/frame_edit.h"
 
-namespace standpipe::test {
+namespace standpipe::tools::play {
 namespace {
 
 constexpr std::size_t kChunkBytes = 65'536;
 constexpr std::size_t kControlsMax = 65'536;  // pongs beyond this are dropped
 constexpr std::int64_t kCursorMax = (std::int64_t{1} << 53) - 1;
-
-// The bytes that the TypeScript PDS sends. Spec: atproto event-stream, "Framing".
-const Bytes& future_cursor_frame() {
-  static const Bytes frame =
-      hex("a1 62'op' 20 a2 65'error' 6c'FutureCursor' 67'message' 75'Cursor in the future.'");
-  return frame;
-}
-const Bytes& outdated_cursor_frame() {
-  static const Bytes frame =
-      hex("a2 61't' 65'#info' 62'op' 01 a2 64'name' 6e'OutdatedCursor' 67'message' "
-          "78 38'Requested cursor exceeded limit. Possibly missing events'");
-  return frame;
-}
 
 // nullopt: not a cursor. An empty one is none.
 std::optional<std::optional<std::int64_t>> cursor_of(std::string_view target) {
@@ -61,14 +47,32 @@ std::string fault_of_request(const ConnectionRecord& record, std::string_view ve
 
 }  // namespace
 
-UpstreamConnection::UpstreamConnection(UpstreamState& state, NetStream stream, std::size_t number)
-    : state_(state), stream_(std::move(stream)), number_(number), queued_plan_(state.take_plan()) {
+Connection::Connection(ServerState& state, NetStream stream)
+    : state_(state), stream_(std::move(stream)) {
   state_.add_waker(&wake_);
+  if (!state_.options().http) is_aside_ = !take_number();
 }
 
-UpstreamConnection::~UpstreamConnection() { state_.remove_waker(&wake_); }
+Connection::~Connection() { state_.remove_waker(&wake_); }
 
-void UpstreamConnection::run() {
+bool Connection::take_number() {
+  number_ = state_.add_connection();
+  if (number_) queued_plan_ = state_.take_plan();
+  return number_.has_value();
+}
+
+void Connection::record(const std::function<void(ConnectionRecord&)>& change) {
+  if (number_) state_.update(*number_, change);
+}
+
+void Connection::record_end(ConnectionEnd how) {
+  record([how](ConnectionRecord& record) {
+    if (record.end == ConnectionEnd::open) record.end = how;
+  });
+}
+
+void Connection::run() {
+  if (is_aside_) return stream_.reset();  // one too many
   if (queued_plan_ && queued_plan_->opening == ConnectionPlan::Opening::silent) {
     stay_silent();
   } else {
@@ -79,12 +83,12 @@ void UpstreamConnection::run() {
   }
   if (phase_ != Phase::over) {
     stream_.reset();
-    state_.end(number_, ConnectionEnd::stopped);
+    record_end(ConnectionEnd::stopped);
   }
 }
 
-void UpstreamConnection::stay_silent() {
-  state_.update(number_, [](ConnectionRecord& record) { record.is_silent = true; });
+void Connection::stay_silent() {
+  record([](ConnectionRecord& record) { record.is_silent = true; });
   while (phase_ != Phase::over && !state_.is_stopping()) {
     std::array<pollfd, 2> entries = {pollfd{stream_.fd(), POLLRDHUP, 0},
                                      pollfd{wake_.fd(), POLLIN, 0}};
@@ -94,11 +98,17 @@ void UpstreamConnection::stay_silent() {
   }
 }
 
-bool UpstreamConnection::turn() {
+bool Connection::turn() {
   bool has_moved = read_some();
   if (phase_ == Phase::over) return true;
   has_moved = write_some() || has_moved;
   if (phase_ == Phase::over || !out_.empty()) return has_moved;
+  const bool is_running =
+      phase_ == Phase::head || phase_ == Phase::waiting || phase_ == Phase::serving;
+  if (is_running && state_.is_finishing()) {
+    leave(ConnectionEnd::stopped);
+    return true;
+  }
   switch (phase_) {
     case Phase::serving:
     case Phase::closing:
@@ -110,23 +120,28 @@ bool UpstreamConnection::turn() {
       if (!stream_.is_acknowledged()) return has_moved;
       stream_.reset();
       phase_ = Phase::over;
-      state_.end(number_, ConnectionEnd::reset);
+      record_end(ConnectionEnd::reset);
       return true;
     default:
       return has_moved;
   }
 }
 
-void UpstreamConnection::wait() {
+void Connection::wait() {
   // The kernel does not tell when the peer has acknowledged: there is only asking again.
-  const int timeout = phase_ == Phase::resetting ? 1 : -1;
+  int timeout = phase_ == Phase::resetting ? 1 : -1;
+  if (is_delayed_ && phase_ == Phase::serving) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(resume_at_ - std::chrono::steady_clock::now());
+    timeout = static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 60'000));
+  }
   std::array<pollfd, 2> entries = {pollfd{stream_.fd(), stream_.events(!out_.empty()), 0},
                                    pollfd{wake_.fd(), POLLIN, 0}};
   ::poll(entries.data(), entries.size(), timeout);
   wake_.clear();
 }
 
-bool UpstreamConnection::read_some() {
+bool Connection::read_some() {
   std::array<std::byte, kChunkBytes> buffer;  // NOLINT: the kernel fills it
   const IoResult result = stream_.read(buffer);
   switch (result.status) {
@@ -148,7 +163,7 @@ bool UpstreamConnection::read_some() {
   return false;
 }
 
-bool UpstreamConnection::write_some() {
+bool Connection::write_some() {
   bool has_moved = false;
   while (out_at_ < out_.size()) {
     const IoResult result = stream_.write(ByteView(out_).subspan(out_at_));
@@ -167,20 +182,24 @@ bool UpstreamConnection::write_some() {
   return has_moved;
 }
 
-void UpstreamConnection::record_sent() {
+void Connection::record_sent() {
   if (marks_.empty() || marks_.front().end > out_at_) return;
-  state_.update(number_, [this](ConnectionRecord& record) {
+  record([this](ConnectionRecord& record) {
+    const std::size_t seqs_max = state_.options().seqs_recorded_max;
     for (; !marks_.empty() && marks_.front().end <= out_at_; marks_.pop_front()) {
+      const Mark& mark = marks_.front();
+      ++record.messages_sent;
+      record.message_bytes_sent += mark.payload_bytes;
+      record.messages_sha256 = to_hex(mark.digest);
+      if (!mark.seq) continue;
       ++record.frames_sent;
-      record.greatest_seq_sent = std::max(record.greatest_seq_sent, marks_.front().seq);
-      if (record.seqs_sent.size() < kSeqsRecordedMax) {
-        record.seqs_sent.push_back(marks_.front().seq);
-      }
+      record.greatest_seq_sent = std::max(record.greatest_seq_sent, *mark.seq);
+      if (record.seqs_sent.size() < seqs_max) record.seqs_sent.push_back(*mark.seq);
     }
   });
 }
 
-void UpstreamConnection::take_bytes(ByteView bytes) {
+void Connection::take_bytes(ByteView bytes) {
   if (phase_ == Phase::head) take_head_bytes(bytes);
   if (phase_ != Phase::serving && phase_ != Phase::closing) return;  // what else comes is discarded
   while (phase_ == Phase::serving || phase_ == Phase::closing) {
@@ -190,15 +209,14 @@ void UpstreamConnection::take_bytes(ByteView bytes) {
   }
   if (from_peer_.messages() != messages_recorded_) {
     messages_recorded_ = from_peer_.messages();
-    state_.update(number_,
-                  [this](ConnectionRecord& record) { record.messages = messages_recorded_; });
+    record([this](ConnectionRecord& record) { record.messages = messages_recorded_; });
   }
   if (!from_peer_.violation().empty() && phase_ != Phase::draining) {
     break_off(from_peer_.violation());
   }
 }
 
-void UpstreamConnection::take_head_bytes(ByteView& bytes) {
+void Connection::take_head_bytes(ByteView& bytes) {
   const std::size_t before = head_.size();
   head_ += as_text(bytes);
   const auto end = http_head_end(head_);
@@ -213,7 +231,7 @@ void UpstreamConnection::take_head_bytes(ByteView& bytes) {
   take_request(text);
 }
 
-void UpstreamConnection::take_request(std::string_view text) {
+void Connection::take_request(std::string_view text) {
   const auto head = parse_http_head(text);
   if (!head) return break_off("not an HTTP head");
   const std::string_view line = head->first_line;
@@ -228,20 +246,39 @@ void UpstreamConnection::take_request(std::string_view text) {
   request.headers = head->headers;
   const auto cursor = cursor_of(request.target);
   if (cursor) request.cursor = *cursor;
+  if (state_.options().http) {
+    if (const auto given = state_.options().http(request)) {
+      is_aside_ = true;
+      return answer(*given);
+    }
+  }
+  if (!number_ && !take_number()) {
+    is_aside_ = true;
+    stream_.reset();
+    phase_ = Phase::over;
+    return;
+  }
   // The plan before the record: who has seen the record may queue the plan of the next one.
+  take_plan(request);
+  // Where it begins is settled before anybody can see that it is there: what is appended by who has
+  // seen it is sent to it.
+  const StartPosition start = state_.start_of(request.cursor);
+  index_ = start.index;
+  first_index_ = start.index;
+  record([&](ConnectionRecord& record) { record = request; });
+  answer_request(request, line.substr(last + 1), cursor.has_value(), start);
+}
+
+void Connection::take_plan(const ConnectionRecord& request) {
   if (queued_plan_) {
     plan_ = std::move(*queued_plan_);
   } else if (state_.options().plan) {
-    plan_ = state_.options().plan(number_, request);
+    plan_ = state_.options().plan(*number_, request);
   }
-  std::stable_sort(plan_.events.begin(), plan_.events.end(),
-                   [](const PlannedEvent& a, const PlannedEvent& b) { return a.after < b.after; });
-  // Where it begins is settled before anybody can see that it is there: what a test appends once it
-  // has seen it is sent to it.
-  const StartPosition start = state_.start_of(request.cursor);
-  index_ = start.index;
-  state_.update(number_, [&](ConnectionRecord& record) { record = request; });
+}
 
+void Connection::answer_request(const ConnectionRecord& request, std::string_view version,
+                                bool has_cursor, const StartPosition& start) {
   using Opening = ConnectionPlan::Opening;
   if (plan_.opening == Opening::never_answer || plan_.opening == Opening::silent) {
     phase_ = Phase::waiting;
@@ -252,27 +289,38 @@ void UpstreamConnection::take_request(std::string_view text) {
     leave(ConnectionEnd::refused);
   } else if (plan_.opening == Opening::answer) {
     answer(plan_.answer);
-  } else if (const std::string fault = fault_of_request(request, line.substr(last + 1));
-             !fault.empty()) {
+  } else if (const std::string fault = fault_of_request(request, version); !fault.empty()) {
     answer({400, {}, fault});
     break_off(fault);
-  } else if (!cursor) {
-    answer({400, {}, R"({"error":"InvalidRequest","message":"cursor parameter invalid"})"});
+  } else if (!has_cursor) {
+    answer({400,
+            {{"Content-Type", "application/json"}},
+            R"({"error":"InvalidRequest","message":"cursor parameter invalid"})"});
   } else {
     upgrade(*request.header("Sec-WebSocket-Key"));
-    if (start.is_outdated && state_.options().announces_outdated_cursor) {
-      append_server_frame(out_, Opcode::binary, outdated_cursor_frame());
-    }
-    if (start.is_future) {
-      append_server_frame(out_, Opcode::binary, future_cursor_frame());
-      append_server_frame(out_, Opcode::close, close_payload(1008, "FutureCursor"));
-      phase_ = Phase::closing;
-      state_.end(number_, ConnectionEnd::future_cursor);
-    }
+    begin_at(start, request.cursor.value_or(0) != 0);
   }
 }
 
-void UpstreamConnection::answer(const HttpAnswer& answer) {
+void Connection::begin_at(StartPosition start, bool has_cursor) {
+  if (start.is_future) {
+    put_message(Opcode::binary, error_frame("FutureCursor", "Cursor in the future."));
+    append_server_frame(out_, Opcode::close, close_payload(1008, "FutureCursor"));
+    phase_ = Phase::closing;
+    return record_end(ConnectionEnd::future_cursor);
+  }
+  if (plan_.window && plan_.window->first_index > index_ && may_happen(plan_.window->id)) {
+    index_ = plan_.window->first_index;
+    first_index_ = index_;
+    start.is_outdated = has_cursor;
+  }
+  if (start.is_outdated && state_.options().announces_outdated_cursor) {
+    put_message(Opcode::binary, info_frame(kOutdatedCursor, kOutdatedCursorText));
+  }
+  order_plan();
+}
+
+void Connection::answer(const HttpAnswer& answer) {
   std::string text =
       fmt::format("HTTP/1.1 {} Scripted\r\nConnection: close\r\nContent-Length: {}\r\n",
                   answer.status, answer.body.size());
@@ -281,64 +329,75 @@ void UpstreamConnection::answer(const HttpAnswer& answer) {
   leave(ConnectionEnd::refused);
 }
 
-void UpstreamConnection::upgrade(std::string_view key) {
+void Connection::upgrade(std::string_view key) {
   out_ =
       to_bytes(as_bytes(fmt::format("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                                     "Connection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n\r\n",
                                     websocket_accept(key))));
   phase_ = Phase::serving;
-  state_.update(number_, [](ConnectionRecord& record) { record.is_upgraded = true; });
+  record([](ConnectionRecord& record) { record.is_upgraded = true; });
 }
 
-void UpstreamConnection::take_control(const ClientFrames::Control& control) {
+void Connection::take_control(const ClientFrames::Control& control) {
   if (control.opcode == Opcode::close) return take_close(control.payload);
   const bool is_ping = control.opcode == Opcode::ping;
-  if (is_ping && plan_.answers_pings && !is_mute_ && controls_.size() < kControlsMax) {
-    append_server_frame(controls_, Opcode::pong, control.payload);
+  if (is_ping) {
+    take_ping(control.payload);
+  } else {
+    waits_for_pong_ = false;
   }
-  if (!is_ping) waits_for_pong_ = false;
-  state_.update(number_, [&](ConnectionRecord& record) {
-    (is_ping ? record.pings : record.pongs).push_back(control.payload);
+  record([&](ConnectionRecord& record) {
+    if (is_ping) ++record.pings_received;
+    std::vector<Bytes>& recorded = is_ping ? record.pings : record.pongs;
+    if (recorded.size() < kControlsRecordedMax) recorded.push_back(control.payload);
   });
 }
 
-void UpstreamConnection::take_close(ByteView payload) {
+void Connection::take_ping(ByteView payload) {
+  if (is_mute_) return;
+  if (!answers_pings_) answers_pings_ = plan_.answers_pings || !may_happen(plan_.pings_id);
+  if (*answers_pings_ && controls_.size() < kControlsMax) {
+    append_server_frame(controls_, Opcode::pong, payload);
+  }
+}
+
+void Connection::take_close(ByteView payload) {
   if (payload.size() == 1) return break_off("a close frame with half a code");
-  state_.update(number_, [&](ConnectionRecord& record) {
+  record([&](ConnectionRecord& record) {
     record.close_code = payload.empty() ? 1005 : load_be<std::uint16_t>(payload.data());
     record.close_reason = payload.empty() ? "" : as_text(payload.subspan(2));
   });
-  if (is_mute_) return state_.end(number_, ConnectionEnd::closed_by_peer);
+  if (is_mute_) return record_end(ConnectionEnd::closed_by_peer);
   const bool is_answer = phase_ == Phase::closing;
   if (!is_answer) {
     // A message in progress cannot be broken off by a close frame: TCP ends without one.
     if (!filler_) append_server_frame(controls_, Opcode::close, payload);
     filler_.reset();
-    state_.end(number_, ConnectionEnd::closed_by_peer);
+    record_end(ConnectionEnd::closed_by_peer);
     out_.insert(out_.end(), controls_.begin(), controls_.end());
     controls_.clear();
   }
   phase_ = plan_.ends_tcp ? Phase::draining : Phase::closing;
 }
 
-void UpstreamConnection::leave(ConnectionEnd how) {
+void Connection::leave(ConnectionEnd how) {
   phase_ = Phase::draining;
   ends_tls_ = how != ConnectionEnd::cut;
-  state_.end(number_, how);
+  record_end(how);
 }
 
-void UpstreamConnection::break_off(const std::string& violation) {
-  state_.update(number_, [&](ConnectionRecord& record) {
+void Connection::break_off(const std::string& violation) {
+  record([&](ConnectionRecord& record) {
     record.violation = violation;
     record.end = ConnectionEnd::broken;
   });
   phase_ = Phase::draining;
 }
 
-void UpstreamConnection::peer_is_gone(ConnectionEnd how) {
+void Connection::peer_is_gone(ConnectionEnd how) {
   phase_ = Phase::over;
   stream_.close();
-  state_.update(number_, [&](ConnectionRecord& record) {
+  record([&](ConnectionRecord& record) {
     record.has_peer_left = true;
     if (record.end != ConnectionEnd::open) return;
     record.end = how;
@@ -346,10 +405,10 @@ void UpstreamConnection::peer_is_gone(ConnectionEnd how) {
   });
 }
 
-void UpstreamConnection::end_our_direction() {
+void Connection::end_our_direction() {
   if (ends_tls_) stream_.send_tls_end();
   stream_.finish_writing();
   phase_ = Phase::ended;
 }
 
-}  // namespace standpipe::test
+}  // namespace standpipe::tools::play

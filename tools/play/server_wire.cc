@@ -1,9 +1,9 @@
-#include "tests/support/server_wire.h"
+#include "tools/play/server_wire.h"
 
 #include <algorithm>
 #include <utility>
 
-namespace standpipe::test {
+namespace standpipe::tools::play {
 namespace {
 
 constexpr std::size_t kControlBytesMax = 125;
@@ -141,4 +141,4 @@ void ClientFrames::judge_header() {
   mask_at_ = 0;
 }
 
-}  // namespace standpipe::test
+}  // namespace standpipe::tools::play
