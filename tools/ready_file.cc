@@ -11,7 +11,11 @@
 namespace standpipe::tools {
 
 Result<void> write_ready_file(const std::string& path, const std::vector<std::string>& listen) {
-  const std::string text = nlohmann::json{{"listen", listen}, {"pid", ::getpid()}}.dump() + "\n";
+  return write_whole_file(path,
+                          nlohmann::json{{"listen", listen}, {"pid", ::getpid()}}.dump() + "\n");
+}
+
+Result<void> write_whole_file(const std::string& path, std::string_view text) {
   const std::string draft = fmt::format("{}.{}", path, ::getpid());
   std::FILE* file = std::fopen(draft.c_str(), "we");
   bool is_written =

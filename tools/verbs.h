@@ -18,5 +18,6 @@ Verb verify_verb();
 Verb tail_verb(std::string_view version);
 Verb epoch_new_verb();
 Verb simulate_verb();
+Verb play_verb();
 
 }  // namespace standpipe::tools

@@ -127,6 +127,7 @@ class Connection {
   std::optional<std::int64_t> last_seq_;
   std::vector<bool> events_done_;         // as plan_.events
   std::vector<bool> faults_done_;         // as plan_.faults
+  bool has_event_happened_ = false;       // the last one that was due
   std::optional<std::int64_t> renumber_;  // the seq of the frame to come
   Bytes renumbered_;
   std::chrono::steady_clock::time_point resume_at_;

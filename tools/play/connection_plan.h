@@ -61,8 +61,9 @@ struct PlannedEvent {
   Kind kind = Kind::cut;
   FrameRef after;  // count: so many frames; index: this one
   FaultId id = kFaultAlways;
-  Bytes bytes;                        // text, binary, filler (its beginning), raw, ping
-  std::uint64_t count = 0;            // go_back: frames; filler: bytes in all; delay: milliseconds
+  bool follows = false;     // happens if the one before it in the plan did; of the same place
+  Bytes bytes;              // text, binary, filler (its beginning), raw, ping
+  std::uint64_t count = 0;  // go_back: frames; filler: bytes in all; delay: milliseconds
   std::optional<std::size_t> index;   // go_back: to this frame of the list instead
   std::size_t piece = 0;              // filler: bytes in a fragment; 0: not fragmented
   std::optional<std::uint16_t> code;  // close

@@ -115,7 +115,10 @@ bool Connection::is_next(const PlannedFault& fault) const {
 // Of the frame that is done with, or the last one.
 bool Connection::may_happen(FaultId id) const {
   const auto& asked = state_.options().on_fault;
-  return id == kFaultAlways || !asked || asked(id, {*number_, done_, last_seq_});
+  if (id == kFaultAlways || !asked) return true;
+  const bool may = asked(id, {*number_, done_, last_seq_});
+  state_.touch();
+  return may;
 }
 
 bool Connection::apply_faults() {
@@ -200,8 +203,10 @@ bool Connection::apply_swap(const PlannedFault& fault) {
 }
 
 void Connection::apply(const PlannedEvent& event) {
-  if (event.index && *event.index >= index_) return;  // not back
-  if (!may_happen(event.id)) return;
+  const bool is_possible = !event.index || *event.index < index_;  // back, that is
+  const bool is_asked_for = !event.follows || has_event_happened_;
+  has_event_happened_ = is_possible && is_asked_for && may_happen(event.id);
+  if (!has_event_happened_) return;
   switch (event.kind) {
     case PlannedEvent::Kind::cut:
       return leave(ConnectionEnd::cut);

@@ -154,7 +154,7 @@ class Server {
   // Waits until `holds`, which is called under a lock after every change. False: not by then.
   using Holds = std::function<bool(const std::vector<ConnectionRecord>&)>;
   bool wait(const Holds& holds, std::chrono::steady_clock::time_point deadline) const;
-  // Has every wait() look again.
+  // Has every wait() look again; after on_fault, too, they do.
   void touch() const;
   // "it has had 3 connections; 0: ..." for who waited in vain.
   std::string summary() const;
