@@ -4,6 +4,7 @@
 
 #include "schema/cbor.h"
 #include "tests/support/cli_fixture.h"
+#include "tests/support/frame_file.h"
 #include "tests/support/frames.h"
 
 namespace standpipe::test {
@@ -145,7 +146,7 @@ TEST_F(CliErrors, FilesThatCannotBeReadAreFoundBeforeAnythingIsWritten) {
 }
 
 TEST_F(CliErrors, AFileThatBreaksOffKeepsWhatCameBefore) {
-  const std::string whole = frames_file_bytes(make_frame_range(1, 400));
+  const std::string whole = frame_file_bytes(make_frame_range(1, 400));
   const std::string cut = given_text("cut", whole.substr(0, whole.size() - 10));
   const Outcome outcome = run({"import", cut, "--json", "--quiet"});
   expect_refusal(outcome, 1, cut);

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "tests/support/cli_fixture.h"
+#include "tests/support/frame_file.h"
 #include "tests/support/frames.h"
 
 namespace standpipe::test {
@@ -22,7 +23,7 @@ class CliHeld : public CliFixture {
 
   // Feeds the frames and returns when they are durable.
   static void feed(Process& import, const std::vector<Bytes>& frames) {
-    import.feed(frames_file_bytes(frames));
+    import.feed(frame_file_bytes(frames));
     std::uint64_t durable = 0;
     while (durable < frames.size()) {
       const json line = json::parse(import.read_line(), nullptr, false);

@@ -8,6 +8,7 @@
 #include "tests/support/frames.h"
 #include "tests/support/shared_data.h"
 #include "tests/support/verify_fixture.h"
+#include "tests/support/frame_file.h"
 #include "tests/support/worked_frames.h"
 
 namespace standpipe::test {
@@ -55,7 +56,7 @@ TEST_F(Verify, RealFramesOfAnArchiveAreWithoutAFindingIdleOrHeld) {
   };
   expect_all(verify(arguments));
   Process holder({"import", "-", "--quiet", "--json", "--report", "-"}, options());
-  holder.feed(frames_file_bytes(make_frames({40'000'000'000})));
+  holder.feed(frame_file_bytes(make_frames({40'000'000'000})));
   EXPECT_EQ(holder.read_line(), "{\"seq\":40000000000,\"frames\":1}\n");
   std::vector<std::string> until = arguments;
   until.insert(until.end(), {"--until", "32625561603"});
@@ -160,7 +161,7 @@ TEST_F(Verify, TakesARangeOfAFileAndReadsAPipe) {
   EXPECT_EQ(report.summary["first"], 4);
   EXPECT_EQ(report.summary["last"], 7);
   Process piped({"verify", "-", "--json"});
-  piped.feed(frames_file_bytes(two.frames));
+  piped.feed(frame_file_bytes(two.frames));
   const Outcome outcome = piped.wait();
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("\"frames\":10,"));
@@ -184,7 +185,7 @@ std::vector<Bytes> many_frames() {
 
 TEST_F(Verify, ASignalEndsItWithWhereToGoOn) {
   Process piped({"verify", "-", "--json", "--quiet", "--threads", "1"});
-  piped.feed(frames_file_bytes(many_frames()));
+  piped.feed(frame_file_bytes(many_frames()));
   EXPECT_THAT(piped.read_line(), HasSubstr("\"seq\":7,"));
   piped.signal(SIGTERM);
   const Outcome outcome = piped.wait_with_open_input();
@@ -367,7 +368,7 @@ TEST_F(Verify, RefusesWhatMakesNoSenseWithOneLine) {
 }
 
 TEST_F(Verify, AFileThatIsCutShortIsJudgedAsFarAsItGoes) {
-  std::string bytes = frames_file_bytes(many_frames());
+  std::string bytes = frame_file_bytes(many_frames());
   bytes.resize(bytes.size() - 20'000);
   const Report report = verify({given_text("cut", bytes), "--findings-max", "0"});
   EXPECT_EQ(report.status, 1);

@@ -1,12 +1,9 @@
 #include "tests/support/cli_fixture.h"
 
-#include <zstd.h>
-
 #include <algorithm>
-#include <array>
-#include <fstream>
 #include <sstream>
 
+#include "tests/support/frame_file.h"
 #include "tests/support/frames.h"
 #include "tests/support/shared_data.h"
 
@@ -16,22 +13,9 @@ using nlohmann::json;
 
 CliFixture::CliFixture() : archive(dir / "archive") {}
 
-std::string CliFixture::frames_file_bytes(const std::vector<Bytes>& frames) {
-  std::string raw;
-  for (const Bytes& frame : frames) {
-    std::array<std::byte, 4> length{};
-    store_le(length.data(), static_cast<std::uint32_t>(frame.size()));
-    raw.append(as_text(length));
-    raw.append(as_text(frame));
-  }
-  std::string compressed(ZSTD_compressBound(raw.size()), '\0');
-  compressed.resize(ZSTD_compress(compressed.data(), compressed.size(), raw.data(), raw.size(), 1));
-  return compressed;
-}
-
 std::string CliFixture::given_file(const std::string& name, const std::vector<Bytes>& frames) {
   const std::filesystem::path path = dir / name;
-  std::ofstream(path, std::ios::binary) << frames_file_bytes(frames);
+  write_frame_file(path, frames);
   return path.string();
 }
 

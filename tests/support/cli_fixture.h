@@ -20,9 +20,8 @@ class CliFixture : public ::testing::Test {
  protected:
   CliFixture();
 
-  // A frame file, not made by the code under test. `frames_file_bytes` is what is in one.
+  // A frame file, not made by the code under test.
   std::string given_file(const std::string& name, const std::vector<Bytes>& frames);
-  static std::string frames_file_bytes(const std::vector<Bytes>& frames);
 
   // Runs it with `--data` set to the archive and no demand for free space.
   Outcome run(const std::vector<std::string>& arguments) const;

@@ -1,16 +1,13 @@
 #include "tests/support/mirror_fixture.h"
 
-#include <zstd.h>
-
 #include <algorithm>
-#include <array>
 #include <csignal>
-#include <fstream>
 #include <stdexcept>
 #include <thread>
 #include <utility>
 
 #include "schema/base/bytes.h"
+#include "tests/support/frame_file.h"
 #include "tests/support/process.h"
 
 namespace standpipe::test {
@@ -25,10 +22,11 @@ std::vector<std::string> MirrorFixture::arguments_of(const std::string& verb,
   // Who wants its status as JSON reads it.
   if (std::find(more.begin(), more.end(), "--json") == more.end()) all.emplace_back("--quiet");
   if (verb != "serve") {
-    const std::pair<std::string, std::string> quick[] = {{"--upstream", upstream_->url()},
-                                                         {"--min-free", "0"},
-                                                         {"--reconnect-min", "20ms"},
-                                                         {"--reconnect-max", "100ms"}};
+    const std::pair<std::string, std::string> quick[] = {
+        {"--upstream", upstream_ == nullptr ? "" : upstream_->url()},
+        {"--min-free", "0"},
+        {"--reconnect-min", "20ms"},
+        {"--reconnect-max", "100ms"}};
     for (const auto& [option, value] : quick) {
       if (std::find(more.begin(), more.end(), option) != more.end()) continue;
       all.insert(all.end(), {option, value});
@@ -50,17 +48,8 @@ void MirrorFixture::given_server(std::vector<std::string> arguments) {
 
 void MirrorFixture::given_imported(const std::vector<Bytes>& frames,
                                    const std::vector<std::string>& arguments) {
-  std::string raw;
-  for (const Bytes& frame : frames) {
-    std::array<std::byte, 4> length{};
-    store_le(length.data(), static_cast<std::uint32_t>(frame.size()));
-    raw.append(as_text(length));
-    raw.append(as_text(frame));
-  }
-  std::string compressed(ZSTD_compressBound(raw.size()), '\0');
-  compressed.resize(ZSTD_compress(compressed.data(), compressed.size(), raw.data(), raw.size(), 1));
   const std::filesystem::path file = dir / "imported.frames";
-  std::ofstream(file, std::ios::binary) << compressed;
+  write_frame_file(file, frames);
   std::vector<std::string> all{"import",  file.string(), "--data", archive().string(),
                                "--quiet", "--min-free",  "0"};
   all.insert(all.end(), arguments.begin(), arguments.end());
