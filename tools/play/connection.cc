@@ -122,6 +122,12 @@ bool Connection::turn() {
       phase_ = Phase::over;
       record_end(ConnectionEnd::reset);
       return true;
+    case Phase::ended:
+      // A peer that has everything and goes on reading does not hold up the end.
+      if (!state_.is_finishing() || !stream_.is_acknowledged()) return has_moved;
+      stream_.close();
+      phase_ = Phase::over;
+      return true;
     default:
       return has_moved;
   }
@@ -129,7 +135,9 @@ bool Connection::turn() {
 
 void Connection::wait() {
   // The kernel does not tell when the peer has acknowledged: there is only asking again.
-  int timeout = phase_ == Phase::resetting ? 1 : -1;
+  const bool asks_again =
+      phase_ == Phase::resetting || (phase_ == Phase::ended && state_.is_finishing());
+  int timeout = asks_again ? 1 : -1;
   if (is_delayed_ && phase_ == Phase::serving) {
     const auto left =
         std::chrono::ceil<std::chrono::milliseconds>(resume_at_ - std::chrono::steady_clock::now());
