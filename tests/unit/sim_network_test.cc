@@ -119,6 +119,35 @@ TEST(SimNetwork, LongerRunBeginsAsAShorterOne) {
   EXPECT_TRUE(std::equal(shorter.frames.begin(), shorter.frames.end(), longer.frames.begin()));
 }
 
+TEST(SimNetwork, BehindASeqTheSameFramesFollow) {
+  NetworkOptions options = of_frames(4'000);
+  options.accounts = 120;  // many commits each: what was passed over tells
+  options.odd_per_mille.fill(6);
+  options.mix.sync = 30;
+  options.first_seq = Seq{1'000};
+  const Made whole = make(options);
+  for (const std::int64_t after : {999, 1'000, 1'700, 3'333, 4'900, 6'000}) {
+    SCOPED_TRACE(after);
+    options.after = Seq{after};
+    auto network = Network::create(options).value();
+    while (network->pass_over()) {
+    }
+    std::vector<std::string> rest;
+    while (auto frame = network->next()) rest.emplace_back(as_text(frame->bytes));
+    ASSERT_LE(rest.size(), whole.frames.size());
+    EXPECT_TRUE(std::equal(rest.rbegin(), rest.rend(), whole.frames.rbegin()));
+    // All whose seq is greater, and what stands between them; the seqs began at 1,000.
+    std::size_t wanted = 0;
+    std::int64_t seq = 999;
+    for (const std::string& frame : whole.frames) {
+      const FrameScan scan = scan_frame(as_bytes(frame));
+      if (scan.why == Unarchivable::archivable) seq = to_int(*scan.envelope.seq);
+      if (scan.why == Unarchivable::archivable ? seq > after : seq >= after) ++wanted;
+    }
+    EXPECT_EQ(rest.size(), wanted);
+  }
+}
+
 TEST(SimNetwork, WithoutFramesItHasNoEnd) {
   NetworkOptions options;
   options.accounts = 50;

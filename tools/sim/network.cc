@@ -26,6 +26,7 @@ constexpr std::int64_t kFirstSeqMax = std::int64_t{1} << 52;  // room for twice 
 
 struct Batch {
   std::vector<Slot> slots;
+  std::size_t passed = 0;     // of the slots, from the first on: no frames are wanted of them
   std::vector<Bytes> frames;  // of the slots; each written by one worker
   std::size_t workers_left = 0;
 };
@@ -41,24 +42,41 @@ class Worker {
     for (std::size_t i = 0; i < batch.slots.size(); ++i) {
       const Slot& slot = batch.slots[i];
       if (slot.account % workers_ != number_) continue;
+      if (i < batch.passed) {
+        if (slot.kind != SlotKind::info) pass_over(slot);
+        continue;
+      }
       batch.frames[i] = slot.kind == SlotKind::info ? encode_info_frame() : frame_for(slot);
     }
   }
 
  private:
-  Bytes frame_for(const Slot& slot) {
+  using Repos = std::unordered_map<std::uint64_t, std::unique_ptr<Repo>>;
+
+  Repos::iterator repo_of(const Slot& slot) {
     if (slot.is_first) repos_.emplace(slot.account, std::make_unique<Repo>(world_, slot));
     const auto repo = repos_.find(slot.account);
     STANDPIPE_ASSERT(repo != repos_.end(), "an account's first slot comes first");
+    return repo;
+  }
+
+  Bytes frame_for(const Slot& slot) {
+    const auto repo = repo_of(slot);
     Bytes frame = repo->second->make_frame(slot);
     if (slot.is_last) repos_.erase(repo);
     return frame;
   }
 
+  void pass_over(const Slot& slot) {
+    if (slot.is_first && slot.is_last) return;  // nobody will ask what became of it
+    const auto repo = repo_of(slot);
+    slot.is_last ? static_cast<void>(repos_.erase(repo)) : repo->second->pass_over(slot);
+  }
+
   const World& world_;
   const std::uint64_t number_;
   const std::uint64_t workers_;
-  std::unordered_map<std::uint64_t, std::unique_ptr<Repo>> repos_;  // never walked
+  Repos repos_;  // never walked
 };
 
 Result<void> check(const NetworkOptions& options) {
@@ -122,7 +140,10 @@ std::size_t thread_count(std::size_t wanted) {
 
 struct Network::Impl {
   explicit Impl(const NetworkOptions& options)
-      : world(make_world(options)), schedule(schedule_options(options)) {
+      : world(make_world(options)),
+        schedule(schedule_options(options)),
+        after(options.after),
+        seq{to_int(options.first_seq) - 1} {
     const std::size_t count = thread_count(options.threads);
     queues.resize(count);
     for (std::size_t i = 0; i < count; ++i) {
@@ -164,6 +185,10 @@ struct Network::Impl {
           is_planned = true;
           break;
         }
+        // What has no seq stands where the frame before it does.
+        if (slot->kind != SlotKind::info) seq = slot->seq;
+        const bool is_passed = slot->kind == SlotKind::info ? seq < after : seq <= after;
+        if (is_passed) ++batch->passed;
         batch->slots.push_back(*slot);
       }
       if (batch->slots.empty()) return;
@@ -176,8 +201,29 @@ struct Network::Impl {
     }
   }
 
+  // The first batch, once it is made; null after the last.
+  Batch* wait_for_batch() {
+    if (position == 0) {
+      plan_ahead();
+      if (batches.empty()) return nullptr;
+      std::unique_lock lock(mutex);
+      batch_done.wait(lock, [&] { return batches.front()->workers_left == 0; });
+    }
+    return batches.front().get();
+  }
+
+  // Over one slot of `batch`, the first one, which may be gone then.
+  void step(const Batch& batch) {
+    if (batch.slots[position].is_first) ++accounts_seen;
+    if (++position < batch.slots.size()) return;
+    position = 0;
+    batches.pop_front();
+  }
+
   const World world;
   Schedule schedule;
+  const Seq after;
+  Seq seq;                  // of the newest slot that is planned
   bool is_planned = false;  // to the last slot
   std::uint64_t accounts_seen = 0;
   std::size_t position = 0;                    // in the first batch
@@ -199,15 +245,21 @@ Result<std::unique_ptr<Network>> Network::create(const NetworkOptions& options) 
 Network::Network(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Network::~Network() = default;
 
-std::optional<SimulatedFrame> Network::next() {
+bool Network::pass_over() {
   Impl& impl = *impl_;
-  if (impl.position == 0) {
-    impl.plan_ahead();
-    if (impl.batches.empty()) return std::nullopt;
-    std::unique_lock lock(impl.mutex);
-    impl.batch_done.wait(lock, [&] { return impl.batches.front()->workers_left == 0; });
+  const Batch* batch = impl.wait_for_batch();
+  if (batch == nullptr || impl.position >= batch->passed) return false;
+  for (std::size_t left = batch->passed - impl.position; left > 0; --left) impl.step(*batch);
+  return true;
+}
+
+std::optional<SimulatedFrame> Network::next() {
+  while (pass_over()) {
   }
-  Batch& batch = *impl.batches.front();
+  Impl& impl = *impl_;
+  Batch* const made = impl.wait_for_batch();
+  if (made == nullptr) return std::nullopt;
+  Batch& batch = *made;
   const Slot& slot = batch.slots[impl.position];
   SimulatedFrame frame;
   if (slot.kind != SlotKind::info) frame.seq = slot.seq;
@@ -216,11 +268,7 @@ std::optional<SimulatedFrame> Network::next() {
   frame.account = slot.account;
   frame.time_ms = static_cast<std::int64_t>(slot.micros / 1000);
   frame.bytes = std::move(batch.frames[impl.position]);
-  if (slot.is_first) ++impl.accounts_seen;
-  if (++impl.position == batch.slots.size()) {
-    impl.position = 0;
-    impl.batches.pop_front();
-  }
+  impl.step(batch);
   return frame;
 }
 

@@ -30,6 +30,9 @@ struct NetworkOptions {
   // few for the rate, accounts come back sooner than they would.
   std::uint64_t accounts = 100'000;
   Seq first_seq{1};
+  // Frames up to this seq are not made: next() begins behind it, with the very frames that would
+  // have followed. They are passed over at some hundred thousand a second.
+  Seq after = kSeqNone;
   Mix mix;
   std::array<std::uint32_t, kOddKinds> odd_per_mille{};  // by Odd; all off
   std::size_t threads = 0;                               // 0: as many as there are cores
@@ -60,6 +63,9 @@ class Network {
 
   // The next frame, once it is made; nullopt after the last.
   std::optional<SimulatedFrame> next();
+  // A step towards what next() returns first, of some milliseconds: false once it is there. Calling
+  // it is optional; it gives whoever waits for the first frame the chance not to.
+  bool pass_over();
 
   // That have appeared in what next() has returned.
   std::uint64_t accounts() const;

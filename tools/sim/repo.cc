@@ -108,6 +108,19 @@ Bytes Repo::make_frame(const Slot& slot) {
   }
 }
 
+void Repo::pass_over(const Slot& slot) {
+  if (slot.kind == SlotKind::commit) {
+    std::vector<Op> ops;
+    plan_ops(slot, ops);
+    rev_ = make_rev(slot);
+    draw_delay_ms();
+    prune_tree();
+  } else if (slot.kind == SlotKind::sync) {
+    begin_rev(slot);
+    draw_delay_ms();
+  }
+}
+
 void Repo::create(Collection collection, std::uint64_t micros, std::vector<Op>& ops) {
   // Clients name a record some time before its commit, and never twice alike.
   const std::uint64_t wanted = micros - random_.below(40'000);
@@ -268,9 +281,17 @@ std::string Repo::make_rev(const Slot& slot) {
 }
 
 // A relay stamps a commit soon after it was made: nine in ten within 10 ms, all within 0.6 s.
+std::uint64_t Repo::draw_delay_ms() {
+  return random_.happens(900'000) ? random_.below(10) : random_.below(570);
+}
+
 std::string Repo::make_time(const Slot& slot) {
-  const std::uint64_t delay_ms = random_.happens(900'000) ? random_.below(10) : random_.below(570);
-  return format_datetime_ms(static_cast<std::int64_t>(slot.micros / 1000 + delay_ms));
+  return format_datetime_ms(static_cast<std::int64_t>(slot.micros / 1000 + draw_delay_ms()));
+}
+
+// Of an account that has yet to be seen, or has yet to write anything.
+void Repo::begin_rev(const Slot& slot) {
+  if (rev_.empty()) rev_ = TidText(slot.micros, clock_id_).view();
 }
 
 Bytes Repo::sign(const std::string& rev) {
@@ -299,8 +320,7 @@ Bytes Repo::make_commit(const Slot& slot) {
 }
 
 Bytes Repo::make_sync(const Slot& slot) {
-  // Of an account that has yet to be seen, or has yet to write anything.
-  if (rev_.empty()) rev_ = TidText(slot.micros, clock_id_).view();
+  begin_rev(slot);
   const Bytes block = sign(rev_);
   return encode_sync_frame({slot.seq, persona_.did, make_time(slot), rev_, block});
 }
