@@ -16,6 +16,7 @@
 #include "tools/sim/did_docs.h"
 #include "tools/sim/network.h"
 #include "tools/sim/report.h"
+#include "tools/sim/spec.h"
 #include "tools/stop_signal.h"
 #include "tools/values.h"
 #include "tools/verbs.h"
@@ -26,7 +27,6 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* kName = "simulate";
-constexpr std::uint32_t kOddPerMilleDefault = 5;
 
 struct SimulateOptions {
   sim::NetworkOptions network;
@@ -47,52 +47,21 @@ struct SimulateOptions {
   bool is_quiet = false;
 };
 
-// "legacy=20": a name, and its share of a thousand if it says one.
-struct Share {
-  std::string_view name;
-  std::optional<std::uint32_t> per_mille;
-};
-
-Result<Share> parse_share(std::string_view text) {
-  Share share;
-  share.name = text.substr(0, text.find('='));
-  if (share.name.size() == text.size()) return share;
-  STANDPIPE_TRY(const std::uint64_t per_mille,
-                parse_count(text.substr(share.name.size() + 1), 0, 1000));
-  share.per_mille = static_cast<std::uint32_t>(per_mille);
-  return share;
-}
-
-Result<void> take_odd(const std::string& text, sim::NetworkOptions& network) {
-  const auto share = parse_share(text);
-  if (!share) return Error{Errc::invalid, fmt::format("--odd {}: {}", text, share.error().detail)};
-  const auto odd = sim::parse_odd(share->name);
-  if (!odd) return Error{Errc::invalid, fmt::format("--odd {}: {}", text, odd.error().detail)};
-  network.odd_per_mille[static_cast<std::size_t>(*odd)] =
-      share->per_mille.value_or(kOddPerMilleDefault);
-  return {};
-}
-
-Result<void> take_mix(const std::string& text, sim::NetworkOptions& network) {
-  const auto share = parse_share(text);
-  if (!share) return Error{Errc::invalid, fmt::format("--mix {}: {}", text, share.error().detail)};
-  std::uint32_t* target = nullptr;
-  if (share->name == "identity") target = &network.mix.identity;
-  if (share->name == "account") target = &network.mix.account;
-  if (share->name == "sync") target = &network.mix.sync;
-  if (target == nullptr || !share->per_mille) {
-    return Error{
-        Errc::invalid,
-        fmt::format("--mix {}: give identity=N, account=N or sync=N, of a thousand frames", text)};
+template <typename Take>
+Result<void> take_shares(std::string_view option, const std::vector<std::string>& texts,
+                         sim::NetworkOptions& network, const Take& take) {
+  for (const std::string& text : texts) {
+    const auto taken = take(text, network);
+    if (taken) continue;
+    return Error{Errc::invalid, fmt::format("{} {}: {}", option, text, taken.error().detail)};
   }
-  *target = *share->per_mille;
   return {};
 }
 
 Result<sim::NetworkOptions> network_options(const SimulateOptions& options) {
   sim::NetworkOptions network = options.network;
-  for (const std::string& text : options.odd) STANDPIPE_CHECK(take_odd(text, network));
-  for (const std::string& text : options.mix) STANDPIPE_CHECK(take_mix(text, network));
+  STANDPIPE_CHECK(take_shares("--odd", options.odd, network, sim::take_odd));
+  STANDPIPE_CHECK(take_shares("--mix", options.mix, network, sim::take_mix));
   if ((options.frames == 0) == (options.span_ms == 0)) {
     return Error{Errc::invalid, "say how much: either --frames or --span"};
   }
@@ -282,6 +251,8 @@ Verb simulate_verb() {
   table.duration_ms("span", &options->span_ms, "Or how much time, at --rate");
   table.count("rate", &options->network.rate, 1, sim::kRateMax,
               "Frames a second of simulated time (default 342)");
+  table.count("bursts", &options->network.burst_rate, 1, sim::kRateMax,
+              "Frames a second in bursts, of 2 s each minute or so (default: no bursts)");
   table.count("accounts", &options->network.accounts, 1, sim::kAccountsMax,
               "Accounts held at a time, of 10 KB (default 100000)");
   table.time_ms("start", &options->start_ms, "When it begins (default 2026-07-01T00:00:00Z)");

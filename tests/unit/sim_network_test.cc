@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "tests/support/scale.h"
 #include "tools/sim/network.h"
 #include "tools/sim/report.h"
+#include "tools/sim/schedule.h"
 
 namespace standpipe::tools::sim {
 namespace {
@@ -191,10 +193,43 @@ TEST(SimNetwork, SeqsAreDenseAndTimeRunsAtTheRate) {
   EXPECT_NEAR(static_cast<double>(time_ms - options.start_ms), 4'000, 250);  // four deviations
 }
 
+// Half an hour: thirty bursts or so, of 2 s each at 200 a second; the mean stays what it was.
+TEST(SimNetwork, BurstsAreFasterAndTheMeanStays) {
+  ScheduleOptions options;
+  options.seed = 3;
+  options.rate = 40;
+  options.burst_rate = 400;
+  options.accounts = 1'000;
+  Schedule schedule(options);
+  constexpr std::size_t kSeconds = 1'800;
+  std::vector<std::uint64_t> per_second(kSeconds);
+  for (;;) {
+    const std::uint64_t second = schedule.next()->micros / 1'000'000;
+    if (second >= kSeconds) break;
+    ++per_second[second];
+  }
+  const auto total = std::accumulate(per_second.begin(), per_second.end(), std::uint64_t{0});
+  EXPECT_NEAR(static_cast<double>(total), 40.0 * kSeconds, 40.0 * kSeconds / 5);
+  const auto fast = std::count_if(per_second.begin(), per_second.end(),
+                                  [](std::uint64_t frames) { return frames > 300; });
+  EXPECT_GE(fast, 10);
+  EXPECT_LE(fast, 120);
+  const auto between = std::count_if(per_second.begin(), per_second.end(),
+                                     [](std::uint64_t frames) { return frames < 60; });
+  EXPECT_GE(between, 1'500);
+}
+
 TEST(SimNetwork, OptionsOutOfRangeAreNamed) {
   NetworkOptions options = of_frames(1);
   options.rate = 0;
   EXPECT_EQ(refusal(options), "invalid: rate: 1 to 100000 frames a second");
+  for (const std::uint64_t burst : {341U, 6'841U}) {
+    options = of_frames(1);
+    options.burst_rate = burst;
+    EXPECT_EQ(refusal(options),
+              "invalid: bursts: from the rate up to 20 times the rate, at most 100000 frames a "
+              "second");
+  }
   options = of_frames(1);
   options.accounts = 0;
   EXPECT_EQ(refusal(options), "invalid: accounts: 1 to 10000000");

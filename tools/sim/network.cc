@@ -19,9 +19,8 @@ namespace {
 
 constexpr std::size_t kBatchSlots = 512;
 constexpr std::size_t kBatchesAhead = 4;
-constexpr std::int64_t kStartMsMin = 1'577'836'800'000;  // 2020: room for histories before it
-constexpr std::int64_t kStartMsMax = 4'102'444'800'000;  // 2100: room for TIDs after it
-constexpr std::uint64_t kFramesMax = 100'000'000'000;
+constexpr std::int64_t kStartMsMin = 1'577'836'800'000;       // 2020: room for histories before it
+constexpr std::int64_t kStartMsMax = 4'102'444'800'000;       // 2100: room for TIDs after it
 constexpr std::int64_t kFirstSeqMax = std::int64_t{1} << 52;  // room for twice kFramesMax and more
 
 struct Batch {
@@ -79,10 +78,43 @@ class Worker {
   Repos repos_;  // never walked
 };
 
-Result<void> check(const NetworkOptions& options) {
+ScheduleOptions schedule_options(const NetworkOptions& options) {
+  ScheduleOptions out;
+  out.seed = options.seed;
+  out.start_micros = static_cast<std::uint64_t>(options.start_ms) * 1000;
+  out.rate = options.rate;
+  out.burst_rate = options.burst_rate;
+  out.frames = options.frames;
+  out.accounts = options.accounts;
+  out.first_seq = to_int(options.first_seq);
+  out.mix = options.mix;
+  out.odd_per_mille = options.odd_per_mille;
+  return out;
+}
+
+World make_world(const NetworkOptions& options) {
+  const std::uint64_t start_micros = static_cast<std::uint64_t>(options.start_ms) * 1000;
+  return {options.seed, start_micros, options.odd_per_mille[static_cast<std::size_t>(Odd::did_web)],
+          KeyPool(mix(options.seed, 0x706f6f6c), start_micros)};
+}
+
+std::size_t thread_count(std::size_t wanted) {
+  if (wanted > 0) return wanted;
+  return std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, kThreadsMax);
+}
+
+}  // namespace
+
+Result<void> check_options(const NetworkOptions& options) {
   const auto refuse = [](std::string detail) { return Error{Errc::invalid, std::move(detail)}; };
   if (options.rate < 1 || options.rate > kRateMax) {
     return refuse("rate: 1 to " + std::to_string(kRateMax) + " frames a second");
+  }
+  if (options.burst_rate != 0 &&
+      (options.burst_rate < options.rate || options.burst_rate > kRateMax ||
+       options.burst_rate > kBurstMax * options.rate)) {
+    return refuse("bursts: from the rate up to " + std::to_string(kBurstMax) +
+                  " times the rate, at most " + std::to_string(kRateMax) + " frames a second");
   }
   if (options.frames > kFramesMax) {
     return refuse("frames: up to " + std::to_string(kFramesMax));
@@ -111,32 +143,6 @@ Result<void> check(const NetworkOptions& options) {
   }
   return {};
 }
-
-ScheduleOptions schedule_options(const NetworkOptions& options) {
-  ScheduleOptions out;
-  out.seed = options.seed;
-  out.start_micros = static_cast<std::uint64_t>(options.start_ms) * 1000;
-  out.rate = options.rate;
-  out.frames = options.frames;
-  out.accounts = options.accounts;
-  out.first_seq = to_int(options.first_seq);
-  out.mix = options.mix;
-  out.odd_per_mille = options.odd_per_mille;
-  return out;
-}
-
-World make_world(const NetworkOptions& options) {
-  const std::uint64_t start_micros = static_cast<std::uint64_t>(options.start_ms) * 1000;
-  return {options.seed, start_micros, options.odd_per_mille[static_cast<std::size_t>(Odd::did_web)],
-          KeyPool(mix(options.seed, 0x706f6f6c), start_micros)};
-}
-
-std::size_t thread_count(std::size_t wanted) {
-  if (wanted > 0) return wanted;
-  return std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, kThreadsMax);
-}
-
-}  // namespace
 
 struct Network::Impl {
   explicit Impl(const NetworkOptions& options)
@@ -238,7 +244,7 @@ struct Network::Impl {
 };
 
 Result<std::unique_ptr<Network>> Network::create(const NetworkOptions& options) {
-  STANDPIPE_CHECK(check(options));
+  STANDPIPE_CHECK(check_options(options));
   return std::unique_ptr<Network>(new Network(std::make_unique<Impl>(options)));
 }
 

@@ -25,6 +25,7 @@ struct NetworkOptions {
   std::uint64_t seed = 1;
   std::int64_t start_ms = 1'782'864'000'000;  // of the first frame: 2026-07-01T00:00:00Z
   std::uint64_t rate = 342;                   // frames a second of simulated time
+  std::uint64_t burst_rate = 0;               // of bursts, once a minute for some 2 s; 0: none
   std::uint64_t frames = 0;                   // 0: without end
   // Accounts that may be expected to come back at a time, of about 10 KB each. Where that is too
   // few for the rate, accounts come back sooner than they would.
@@ -40,7 +41,11 @@ struct NetworkOptions {
 
 inline constexpr std::uint64_t kRateMax = 100'000;
 inline constexpr std::uint64_t kAccountsMax = 10'000'000;
+inline constexpr std::uint64_t kFramesMax = 100'000'000'000;
 inline constexpr std::size_t kThreadsMax = 64;
+
+// invalid: an option that is out of its range, which the error names.
+Result<void> check_options(const NetworkOptions& options);
 
 struct SimulatedFrame {
   std::optional<Seq> seq;  // none of an #info
@@ -55,7 +60,7 @@ struct SimulatedFrame {
 // some thousand frames beside that of the accounts. Used by one thread at a time.
 class Network {
  public:
-  // invalid: an option that is out of its range, which the error names.
+  // invalid: as check_options().
   static Result<std::unique_ptr<Network>> create(const NetworkOptions& options);
   ~Network();
   Network(const Network&) = delete;

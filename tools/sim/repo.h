@@ -36,8 +36,8 @@ class Repo {
 
   // The frame for the slot, which must be one of this account. Slots rise in time.
   Bytes make_frame(const Slot& slot);
-  // Leaves the account as make_frame() would, at a fraction of the cost: nothing is signed, no proof
-  // is gathered.
+  // Leaves the account as make_frame() would, at a fraction of the cost: nothing is signed, no
+  // proof is gathered.
   void pass_over(const Slot& slot);
 
  private:

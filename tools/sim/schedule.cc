@@ -11,12 +11,17 @@ namespace {
 
 constexpr std::uint32_t kNewReposPerMillion = 5'000;  // of accounts that appear
 constexpr std::uint64_t kStepMicros = 3'000;          // between what belongs together
+constexpr std::uint64_t kBurstMicros = 2'000'000;     // mean; half of it and once more, at random
+constexpr std::uint64_t kCalmMicros = 60'000'000;     // mean, from the end of one to the next
 
 }  // namespace
 
 Schedule::Schedule(const ScheduleOptions& options)
     : options_(options),
       random_(mix(options.seed, 0x7363686564756c65)),
+      burst_random_(mix(options.seed, 0x6275727374)),
+      burst_from_micros_(options.start_micros),
+      burst_until_micros_(options.start_micros),
       now_micros_(options.start_micros),
       next_seq_(options.first_seq) {
   STANDPIPE_ASSERT(options.rate > 0 && options.accounts > 0, "options have been checked");
@@ -28,7 +33,7 @@ Schedule::Schedule(const ScheduleOptions& options)
 std::optional<Slot> Schedule::next() {
   if (options_.frames > 0 && frames_ == options_.frames) return std::nullopt;
   ++frames_;
-  const std::uint64_t wait = (random_.exponential() * 1'000'000 / options_.rate) >> 16;
+  const std::uint64_t wait = (random_.exponential() * 1'000'000 / rate_now()) >> 16;
   now_micros_ += std::max<std::uint64_t>(1, wait);
   Slot slot;
   slot.micros = now_micros_;
@@ -48,6 +53,18 @@ std::optional<Slot> Schedule::next() {
     std::push_heap(due_.begin(), due_.end(), std::greater<>());
   }
   return slot;
+}
+
+// Frames a second from now on; with the bursts, `rate` on average.
+std::uint64_t Schedule::rate_now() {
+  if (options_.burst_rate == 0) return options_.rate;
+  while (now_micros_ >= burst_until_micros_) {
+    burst_from_micros_ = burst_until_micros_ + ((burst_random_.exponential() * kCalmMicros) >> 16);
+    burst_until_micros_ = burst_from_micros_ + kBurstMicros / 2 + burst_random_.below(kBurstMicros);
+  }
+  if (now_micros_ >= burst_from_micros_) return options_.burst_rate;
+  const std::uint64_t in_all = options_.rate * (kCalmMicros + kBurstMicros);
+  return std::max<std::uint64_t>(1, (in_all - options_.burst_rate * kBurstMicros) / kCalmMicros);
 }
 
 Schedule::Due Schedule::take_account(Slot& slot) {

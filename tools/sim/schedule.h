@@ -1,8 +1,9 @@
 // Who does something next, when, and what kind of thing.
 //
-// Commits come at a constant mean rate. After each, its repository's next one is due after a gap
-// drawn from real ones; whenever nothing is due, a repository appears that was active before the
-// simulation began. So the share of commits that have a predecessor within an hour, of which the
+// Frames come at a constant mean rate. After each commit, its repository's next one is due after a
+// gap drawn from real ones; whenever nothing is due, a repository appears that was active before
+// the simulation began. In bursts, once a minute or so, commits come faster, and a little slower
+// between them. So the share of commits that have a predecessor within an hour, of which the
 // compression of an archive depends, is the real one from the first second on.
 #pragma once
 
@@ -26,13 +27,17 @@ struct Mix {
 struct ScheduleOptions {
   std::uint64_t seed = 0;
   std::uint64_t start_micros = 0;
-  std::uint64_t rate = 342;    // frames a second; at least 1
+  std::uint64_t rate = 342;  // frames a second; at least 1
+  // Of bursts, of 1 to 3 s, a minute apart as a rule; 0: none. From `rate` to kBurstMax times it.
+  std::uint64_t burst_rate = 0;
   std::uint64_t frames = 0;    // 0: without end
   std::uint64_t accounts = 0;  // that may be expected to come back at a time; at least 1
   std::int64_t first_seq = 1;
   Mix mix;
   std::array<std::uint32_t, kOddKinds> odd_per_mille{};
 };
+
+inline constexpr std::uint64_t kBurstMax = 20;
 
 // One thread. Takes 32 bytes per account that is to come back.
 class Schedule {
@@ -65,6 +70,7 @@ class Schedule {
     }
   };
 
+  std::uint64_t rate_now();
   Due take_account(Slot& slot);
   Stage decide(Slot& slot, Stage stage);
   Stage decide_free(Slot& slot);
@@ -73,6 +79,9 @@ class Schedule {
 
   const ScheduleOptions options_;
   Random random_;
+  Random burst_random_;  // of its own: without bursts, all else is as it is with them
+  std::uint64_t burst_from_micros_;
+  std::uint64_t burst_until_micros_;
   std::uint64_t now_micros_;
   std::uint64_t frames_ = 0;
   std::uint64_t horizon_micros_ = 0;  // what is due later is never seen
