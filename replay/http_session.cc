@@ -283,7 +283,11 @@ class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
       HttpReply reply = co_await handler_.handle(std::move(*plain));
       answer->reply = std::move(reply);
     } else {
-      answer->reply = reply_of(std::get<Refusal>(wanted));
+      const Refusal& refusal = std::get<Refusal>(wanted);
+      const bool may_be_page = refusal.status == 404 && parser.head().method == "GET";
+      std::optional<HttpReply> page;
+      if (may_be_page) page = handler_.page(parser.head().target);
+      answer->reply = page ? std::move(*page) : reply_of(refusal);
     }
     co_return answer;
   }

@@ -52,6 +52,8 @@ class HttpHandler {
 
   // Slow work belongs on another thread, awaited.
   virtual boost::asio::awaitable<HttpReply> handle(PlainRoute route) = 0;
+  // GET of a target that is none of the routes; nullopt: 404. `target` as it came.
+  virtual std::optional<HttpReply> page(std::string_view /*target*/) { return std::nullopt; }
   // Before the handshake: no such stream, no room. nullopt lets it pass; on_upgrade follows unless
   // the connection is lost meanwhile, so what is reserved here belongs into `peer.place`, which the
   // connection holds until then.

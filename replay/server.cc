@@ -15,6 +15,7 @@
 #include <thread>
 #include <utility>
 
+#include "replay/listen_address.h"
 #include "replay/net_thread.h"
 #include "replay/pages.h"
 #include "schema/base/log.h"
@@ -36,39 +37,6 @@ constexpr std::size_t kSegmentsMin = 16;  // of a live log
 constexpr std::size_t kSegmentBytesMin = 16 << 10;
 constexpr int kBacklog = 4096;
 constexpr std::string_view kRetryAfterSeconds = "5";
-
-Result<tcp::endpoint> parse_endpoint(std::string_view text) {
-  const auto invalid = [&] {
-    return Error{Errc::invalid, fmt::format("'{}' is not an address to listen at: wanted "
-                                            "127.0.0.1:2480 or [::1]:2480, port 0 for any",
-                                            text)};
-  };
-  const std::size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos) return invalid();
-  std::string_view host = text.substr(0, colon);
-  const std::string_view port_text = text.substr(colon + 1);
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
-    host = host.substr(1, host.size() - 2);
-  } else if (host.find(':') != std::string_view::npos) {
-    return invalid();
-  }
-  unsigned port = 0;
-  if (port_text.empty() || port_text.size() > 5) return invalid();
-  for (const char c : port_text) {
-    if (c < '0' || c > '9') return invalid();
-    port = port * 10 + static_cast<unsigned>(c - '0');
-  }
-  error_code ec;
-  const auto address = asio::ip::make_address(std::string(host), ec);
-  if (ec || port > 65535) return invalid();
-  return tcp::endpoint(address, static_cast<std::uint16_t>(port));
-}
-
-std::string to_text(const tcp::endpoint& endpoint) {
-  const std::string host = endpoint.address().to_string();
-  if (endpoint.address().is_v6()) return fmt::format("[{}]:{}", host, endpoint.port());
-  return fmt::format("{}:{}", host, endpoint.port());
-}
 
 // Raises the limit of descriptors as far as we may; what it is then.
 std::size_t raise_descriptor_limit() {
@@ -127,7 +95,7 @@ class Server::Impl final : public ServerContext {
 
   Result<void> listen(const std::vector<std::string>& addresses) {
     for (const std::string& text : addresses) {
-      STANDPIPE_TRY(const tcp::endpoint endpoint, parse_endpoint(text));
+      STANDPIPE_TRY(const tcp::endpoint endpoint, parse_listen_address(text));
       tcp::acceptor acceptor(accept_io_);
       error_code ec;
       acceptor.open(endpoint.protocol(), ec);
@@ -353,7 +321,7 @@ class Server::Impl final : public ServerContext {
 };
 
 Result<void> check_listen_address(std::string_view text) {
-  STANDPIPE_CHECK(parse_endpoint(text));
+  STANDPIPE_CHECK(parse_listen_address(text));
   return {};
 }
 

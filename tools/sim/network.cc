@@ -78,20 +78,6 @@ class Worker {
   Repos repos_;  // never walked
 };
 
-ScheduleOptions schedule_options(const NetworkOptions& options) {
-  ScheduleOptions out;
-  out.seed = options.seed;
-  out.start_micros = static_cast<std::uint64_t>(options.start_ms) * 1000;
-  out.rate = options.rate;
-  out.burst_rate = options.burst_rate;
-  out.frames = options.frames;
-  out.accounts = options.accounts;
-  out.first_seq = to_int(options.first_seq);
-  out.mix = options.mix;
-  out.odd_per_mille = options.odd_per_mille;
-  return out;
-}
-
 World make_world(const NetworkOptions& options) {
   const std::uint64_t start_micros = static_cast<std::uint64_t>(options.start_ms) * 1000;
   return {options.seed, start_micros, options.odd_per_mille[static_cast<std::size_t>(Odd::did_web)],
@@ -136,12 +122,27 @@ Result<void> check_options(const NetworkOptions& options) {
       mix.identity + mix.account + mix.sync > 1000) {
     return refuse("mix: shares of more than 1000 per mille");
   }
+  if (options.labels_per_mille > 1000) return refuse("labels: up to 1000 per mille");
   for (std::size_t i = 0; i < kOddKinds; ++i) {
     if (options.odd_per_mille[i] > 1000) {
       return refuse("odd " + std::string(kOddNames[i]) + ": up to 1000 per mille");
     }
   }
   return {};
+}
+
+ScheduleOptions schedule_options(const NetworkOptions& options) {
+  ScheduleOptions out;
+  out.seed = options.seed;
+  out.start_micros = static_cast<std::uint64_t>(options.start_ms) * 1000;
+  out.rate = options.rate;
+  out.burst_rate = options.burst_rate;
+  out.frames = options.frames;
+  out.accounts = options.accounts;
+  out.first_seq = to_int(options.first_seq);
+  out.mix = options.mix;
+  out.odd_per_mille = options.odd_per_mille;
+  return out;
 }
 
 struct Network::Impl {

@@ -36,7 +36,10 @@ struct NetworkOptions {
   Seq after = kSeqNone;
   Mix mix;
   std::array<std::uint32_t, kOddKinds> odd_per_mille{};  // by Odd; all off
-  std::size_t threads = 0;                               // 0: as many as there are cores
+  // Commits of a thousand that the labeler answers with labels; for Labeler, no frame depends on
+  // it.
+  std::uint32_t labels_per_mille = 5;
+  std::size_t threads = 0;  // 0: as many as there are cores
 };
 
 inline constexpr std::uint64_t kRateMax = 100'000;
@@ -46,6 +49,7 @@ inline constexpr std::size_t kThreadsMax = 64;
 
 // invalid: an option that is out of its range, which the error names.
 Result<void> check_options(const NetworkOptions& options);
+ScheduleOptions schedule_options(const NetworkOptions& options);
 
 struct SimulatedFrame {
   std::optional<Seq> seq;  // none of an #info

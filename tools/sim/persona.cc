@@ -16,6 +16,50 @@ constexpr std::array<std::string_view, 16> kNames = {
     "amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron",
     "iris",  "jade",  "koi",   "lotus", "maple", "nova",  "onyx",  "pine"};
 
+using nlohmann::ordered_json;
+
+class Document {
+ public:
+  explicit Document(std::string did) : did_(std::move(did)) {
+    json_["@context"] = {"https://www.w3.org/ns/did/v1", "https://w3id.org/security/multikey/v1",
+                         "https://w3id.org/security/suites/secp256k1-2019/v1"};
+    json_["id"] = did_;
+  }
+
+  Document& known_as(const std::string& handle) {
+    json_["alsoKnownAs"] = ordered_json::array({"at://" + handle});
+    return *this;
+  }
+  Document& with_key(std::string_view name, const PublicKey& key) {
+    json_["verificationMethod"].push_back({{"id", did_ + "#" + std::string(name)},
+                                           {"type", "Multikey"},
+                                           {"controller", did_},
+                                           {"publicKeyMultibase", key.to_multikey()}});
+    return *this;
+  }
+  Document& with_service(std::string_view name, std::string_view type, const std::string& url) {
+    services_.push_back(
+        {{"id", "#" + std::string(name)}, {"type", type}, {"serviceEndpoint", url}});
+    return *this;
+  }
+  std::string text() {
+    json_["service"] = services_;
+    return json_.dump(2);
+  }
+
+ private:
+  std::string did_;
+  ordered_json json_;
+  ordered_json services_ = ordered_json::array();
+};
+
+Document document_of(const Persona& persona) {
+  Document document(persona.did);
+  document.known_as(persona.handle)
+      .with_service("atproto_pds", "AtprotoPersonalDataServer", persona.pds);
+  return document;
+}
+
 }  // namespace
 
 std::string did_of(std::uint64_t seed, std::uint64_t account) {
@@ -49,22 +93,17 @@ PrivateKey make_signing_key(std::uint64_t seed, std::uint64_t account) {
 }
 
 std::string make_did_document(const Persona& persona, const PublicKey& key) {
-  using nlohmann::ordered_json;
-  const ordered_json method = {{"id", persona.did + "#atproto"},
-                               {"type", "Multikey"},
-                               {"controller", persona.did},
-                               {"publicKeyMultibase", key.to_multikey()}};
-  const ordered_json service = {{"id", "#atproto_pds"},
-                                {"type", "AtprotoPersonalDataServer"},
-                                {"serviceEndpoint", persona.pds}};
-  ordered_json document;
-  document["@context"] = {"https://www.w3.org/ns/did/v1", "https://w3id.org/security/multikey/v1",
-                          "https://w3id.org/security/suites/secp256k1-2019/v1"};
-  document["id"] = persona.did;
-  document["alsoKnownAs"] = ordered_json::array({"at://" + persona.handle});
-  document["verificationMethod"] = ordered_json::array({method});
-  document["service"] = ordered_json::array({service});
-  return document.dump(2);
+  return document_of(persona).with_key("atproto", key).text();
+}
+
+std::string make_labeler_document(const std::string& did, const PublicKey& repo_key,
+                                  const PublicKey& label_key) {
+  Document document =
+      document_of({did, "moderation.social.example", "https://moderation.us-east.host.example"});
+  document.with_key("atproto", repo_key).with_key("atproto_label", label_key);
+  return document
+      .with_service("atproto_labeler", "AtprotoLabeler", "https://moderation.social.example")
+      .text();
 }
 
 }  // namespace standpipe::tools::sim

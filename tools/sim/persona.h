@@ -8,6 +8,10 @@
 
 namespace standpipe::tools::sim {
 
+// Numbers beyond those of all accounts: the labeler's identity, and the key of its own repository.
+inline constexpr std::uint64_t kLabelerAccount = std::uint64_t{1} << 40;
+inline constexpr std::uint64_t kLabelerRepoKey = kLabelerAccount + 1;
+
 struct Persona {
   std::string did;
   std::string handle;
@@ -22,5 +26,8 @@ PrivateKey make_signing_key(std::uint64_t seed, std::uint64_t account);
 
 // JSON, as plc.directory serves it.
 std::string make_did_document(const Persona& persona, const PublicKey& key);
+// Of the labeler: with the key of its labels beside that of its repository.
+std::string make_labeler_document(const std::string& did, const PublicKey& repo_key,
+                                  const PublicKey& label_key);
 
 }  // namespace standpipe::tools::sim

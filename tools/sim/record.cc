@@ -56,16 +56,13 @@ BlessedCid random_cid(Random& random) {
   return blessed_cid(digest);
 }
 
-// A record that somebody else has written: few accounts are known by many.
-struct Foreign {
-  std::string cid;
-  std::string uri;
-};
-
+// Few accounts are known by many.
 std::string foreign_did(const RecordContext& context, Random& random) {
   const std::uint64_t among = random.happens(300'000) ? 2'000 : 20'000'000;
   return did_of(context.seed, 1'000'000'000 + random.below(among));
 }
+
+}  // namespace
 
 Foreign foreign_record(std::string_view collection, const RecordContext& context, Random& random) {
   const std::uint64_t age = exp2_fixed(static_cast<std::uint32_t>(random.below(41U << 16)));
@@ -80,6 +77,8 @@ Foreign foreign_record(std::string_view collection, const RecordContext& context
   foreign.uri += tid.view();
   return foreign;
 }
+
+namespace {
 
 void write_foreign(CborWriter& writer, const Foreign& foreign) {
   CborMapWriter map(writer, 2);

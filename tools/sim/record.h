@@ -18,6 +18,13 @@ struct RecordContext {
   std::string_view post_rkey;  // of the post that a threadgate is for
 };
 
+// A record that somebody else has written, of whom nothing else is known.
+struct Foreign {
+  std::string cid;
+  std::string uri;
+};
+Foreign foreign_record(std::string_view collection, const RecordContext& context, Random& random);
+
 // A record of `collection` as canonical DAG-CBOR.
 Bytes make_record(Collection collection, const RecordContext& context, Random& random);
 

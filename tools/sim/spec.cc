@@ -55,6 +55,10 @@ Result<void> take_value(const Item& item, Spec& spec) {
     STANDPIPE_TRY(network.first_seq, parse_seq(value));
     return {};
   }
+  if (item.name == "labels") {
+    STANDPIPE_TRY(network.labels_per_mille, parse_per_mille(value));
+    return {};
+  }
   if (item.name == "start") {
     spec.has_start = value != "now";
     if (spec.has_start) {
@@ -82,7 +86,8 @@ Result<void> take(std::string_view text, Spec& spec) {
     return Error{Errc::invalid, fmt::format("{}: {}", item.name, taken.error().detail)};
   }
   std::string allowed =
-      "seed, accounts, rate, bursts, frames, start, first-seq, speed, identity, account, sync";
+      "seed, accounts, rate, bursts, frames, start, first-seq, speed, labels, identity, account, "
+      "sync";
   for (const std::string_view name : kOddNames) allowed += fmt::format(", {}", name);
   return Error{Errc::invalid, fmt::format("no option '{}'; allowed: {}", item.name, allowed)};
 }
@@ -127,6 +132,7 @@ std::string to_string(const Spec& spec) {
   add("identity", network.mix.identity, usual.mix.identity);
   add("account", network.mix.account, usual.mix.account);
   add("sync", network.mix.sync, usual.mix.sync);
+  add("labels", network.labels_per_mille, usual.labels_per_mille);
   for (std::size_t i = 0; i < kOddKinds; ++i) add(kOddNames[i], network.odd_per_mille[i], 0);
   return out;
 }
