@@ -20,6 +20,7 @@
 #include "tools/held_archive.h"
 #include "tools/mirror_status.h"
 #include "tools/ready_file.h"
+#include "tools/simulated_upstreams.h"
 #include "tools/stop_signal.h"
 
 namespace standpipe::tools {
@@ -96,6 +97,7 @@ class Mirror {
 
   Result<void> start(StopSignal& signal) {
     STANDPIPE_TRY(const auto followed, streams_to_follow());
+    STANDPIPE_CHECK(simulated_.start(followed, options_.stream.writer.from, options_.version));
     if (options_.serves) {
       replay::ServerHooks hooks;
       hooks.health = [this] { return health(); };
@@ -127,7 +129,8 @@ class Mirror {
   Result<std::vector<storage::StreamInfo>> streams_to_follow() {
     std::vector<storage::StreamInfo> followed;
     if (!options_.archives) return followed;
-    for (const storage::StreamSpec& spec : options_.streams) {
+    for (storage::StreamSpec spec : options_.streams) {
+      STANDPIPE_CHECK(simulated_.resolve(spec, *archive_, options_.archive.clock->now_ms()));
       STANDPIPE_TRY(storage::StreamInfo stream,
                     archive_->ensure_stream(spec, options_.is_upstream_change));
       followed.push_back(std::move(stream));
@@ -158,8 +161,11 @@ class Mirror {
       }
       signal.end_waits();
     };
+    storage::StreamInfo dialled = stream;
+    archiver::StreamOptions following = options_.stream;
+    simulated_.redirect(dialled, following.writer);
     STANDPIPE_TRY(auto archiver,
-                  StreamArchiver::start(*archive_, stream, options_.stream, std::move(callbacks)));
+                  StreamArchiver::start(*archive_, dialled, following, std::move(callbacks)));
     const std::lock_guard lock(mutex_);
     followed_.emplace(stream.spec.name, std::move(archiver));
     return {};
@@ -236,6 +242,7 @@ class Mirror {
     for (auto& [name, archiver] : followed) archiver->stop();
     followed.clear();
     server_.reset();
+    simulated_.stop();
     read_only_.reset();
     return held_ ? held_->close() : Result<void>();
   }
@@ -253,7 +260,15 @@ class Mirror {
   std::vector<StreamStatus> statuses() {
     const std::lock_guard lock(mutex_);
     std::vector<StreamStatus> all;
-    for (const auto& [name, archiver] : followed_) all.push_back(archiver->status());
+    for (const auto& [name, archiver] : followed_) {
+      all.push_back(archiver->status());
+      const Clock* const simulated = simulated_.clock_of(name);
+      if (simulated == nullptr) continue;
+      // By the clock on the wall, as all else here: so ages come out as they are in the simulation.
+      const std::int64_t shift = options_.archive.clock->now_ms() - simulated->now_ms();
+      if (all.back().received_ms > 0) all.back().received_ms += shift;
+      if (all.back().event_time_ms) *all.back().event_time_ms += shift;
+    }
     return all;
   }
 
@@ -301,6 +316,7 @@ class Mirror {
   // Set before the first stream is followed, and gone after the last has stopped; in between read
   // without the lock.
   std::unique_ptr<replay::Server> server_;
+  SimulatedUpstreams simulated_;  // likewise
 
   std::mutex mutex_;  // guards everything below
   std::map<std::string, std::unique_ptr<StreamArchiver>, std::less<>> followed_;

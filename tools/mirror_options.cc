@@ -14,6 +14,7 @@
 #include "schema/base/log.h"
 #include "storage/archive.h"
 #include "tools/archive_options.h"
+#include "tools/sim/spec.h"
 #include "tools/values.h"
 
 namespace standpipe::tools {
@@ -66,11 +67,13 @@ std::string count_help(std::string_view help, std::uint64_t value) {
 }
 
 void add_archiver_options(OptionTable& table, Given& given) {
-  table.list("upstream", "[NAME=]URL", &given.upstreams,
-             "A relay or PDS to archive: bsky.network, wss://HOST, ws://127.0.0.1:2480; repeatable "
-             "(default name repos; none at all: those that the archive follows already)");
+  table.list(
+      "upstream", "[NAME=]URL", &given.upstreams,
+      "A relay or PDS to archive: bsky.network, wss://HOST, ws://127.0.0.1:2480, or a network "
+      "that is simulated: sim:, sim:seed=7,rate=340; repeatable (default name repos; none at "
+      "all: those that the archive follows already)");
   table.list("labeler", "[NAME=]URL", &given.labelers,
-             "A labeler to archive; repeatable (default name: its host)");
+             "A labeler to archive, or sim: as above; repeatable (default name: its host; labels)");
   table.flag("change-upstream", &given.mirror.is_upstream_change,
              "Allow another URL than the stream has");
   table.text("from", "oldest|newest|SEQ", &given.from,
@@ -238,13 +241,21 @@ Result<storage::StreamSpec> parse_stream_option(std::string_view text, storage::
   storage::StreamSpec spec;
   spec.kind = kind;
   std::string_view url = text;
-  // A URL of ours has no query, so what stands before an equals sign is a name.
-  if (const std::size_t equals = text.find('='); equals != std::string_view::npos) {
+  // A URL of ours has no query, so what stands before an equals sign is a name; but for `sim:`.
+  const std::size_t equals = sim::is_sim_url(text) ? std::string_view::npos : text.find('=');
+  if (equals != std::string_view::npos) {
     spec.name = text.substr(0, equals);
     url = text.substr(equals + 1);
     if (spec.name.empty()) return Error{Errc::invalid, "wanted [NAME=]URL, and the name is empty"};
   }
   const bool is_repos = kind == storage::StreamKind::repos;
+  if (sim::is_sim_url(url)) {
+    STANDPIPE_CHECK(sim::parse_spec(url));
+    spec.url = url;  // completed where the archive is at hand
+    if (spec.name.empty()) spec.name = is_repos ? "repos" : "labels";
+    STANDPIPE_CHECK(storage::check_stream_name(spec.name));
+    return spec;
+  }
   STANDPIPE_TRY(const firehose::UpstreamUrl parsed,
                 firehose::parse_upstream_url(url, is_repos ? firehose::UpstreamKind::repos
                                                            : firehose::UpstreamKind::labels));
