@@ -17,6 +17,8 @@ usage() {
   cat <<'USAGE'
 usage: ./go VERB
 
+  run [OPTION...]           mirror a simulated network, live, into ./data-simulated (or
+                            $STANDPIPE_DATA): all of the product on a machine without any network
   run URL [OPTION...]       mirror that host into ./data (or $STANDPIPE_DATA) and serve it again at
                             127.0.0.1:2480, from now on unless --from says otherwise
   run public [OPTION...]    the same of the relay of the public network
@@ -248,8 +250,14 @@ verb_test() {
 public_relay=wss://relay1.us-west.bsky.network
 
 verb_run() {
-  [ "$#" -ge 1 ] || usage_error "wanted: ./go run URL, ./go run public, or ./go run FILE"
-  local source="$1" file data="${STANDPIPE_DATA:-$root/data}"
+  local source="${1:-}" file data="${STANDPIPE_DATA:-$root/data}"
+  # Beside ./data, not in it: what is made up never stands among what was received.
+  if [[ -z "$source" || "$source" == -* ]]; then
+    need_for_build release
+    build release standpipe
+    exec build/release/standpipe mirror --data "${STANDPIPE_DATA:-$root/data-simulated}" \
+      --upstream sim: --labeler sim: "$@"
+  fi
   shift
   need_for_build release
   build release standpipe

@@ -17,7 +17,7 @@ Verb inspect_verb();
 Verb verify_verb();
 Verb tail_verb(std::string_view version);
 Verb epoch_new_verb();
-Verb simulate_verb();
+Verb simulate_verb(std::string_view version);
 Verb play_verb();
 
 }  // namespace standpipe::tools

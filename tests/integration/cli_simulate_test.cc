@@ -1,5 +1,7 @@
 // The simulated network as a verb: to a frame file, to an archive, and what it refuses.
+#include <csignal>
 #include <fstream>
+#include <thread>
 
 #include "tests/support/cli_fixture.h"
 
@@ -59,8 +61,14 @@ TEST_F(CliSimulate, BadOptionsAreToldInOneLine) {
                           const std::string& text) {
     expect_refusal(simulate(arguments), status, text);
   };
-  expect({"--frames", "5"}, 2, "either --output FILE or --data DIR");
+  expect({"--frames", "5"}, 2, "--output FILE, --data DIR or --listen ADDRESS");
   expect({"--output", out}, 2, "either --frames or --span");
+  expect({"--frames", "5", "--output", out, "--bursts", "100"}, 2, "bursts: from the rate up to");
+  expect({"--frames", "5", "--output", out, "--after", "3"}, 2, "go with --listen");
+  expect({"--frames", "5", "--output", "-", "--labels", "-"}, 2, "can be written once");
+  expect({"--listen", "here"}, 2, "--listen: 'here' is not an address");
+  expect({"--listen", "127.0.0.1:0", "--output", out}, 2, "no files of them");
+  expect({"--listen", "127.0.0.1:0", "--speed", "fast"}, 2, "--speed: 'fast' is neither max nor");
   expect({"--frames", "5", "--span", "1s", "--output", out}, 2, "either --frames or --span");
   expect({"--span", "1ms", "--output", out}, 2, "less than one frame");
   expect({"--frames", "5", "--output", out, "--odd", "strange"}, 2, "'strange' is not one of");
@@ -74,11 +82,68 @@ TEST_F(CliSimulate, BadOptionsAreToldInOneLine) {
   EXPECT_EQ(std::filesystem::file_size(out), 8U);
 }
 
-TEST_F(CliSimulate, ArchiveThatHasFramesIsLeftAlone) {
+TEST_F(CliSimulate, ArchiveOfAnotherNetworkIsLeftAlone) {
   simulated({"--frames", "5", "--data", archive, "--min-free", "0"});
-  expect_refusal(simulate({"--frames", "5", "--data", archive, "--min-free", "0"}), 1,
-                 "choose another --stream");
+  expect_refusal(simulate({"--frames", "5", "--seed", "2", "--data", archive, "--min-free", "0"}),
+                 1, "choose another --stream");
   EXPECT_EQ(exported().size(), 5U);
+}
+
+// Ended by a signal, which leaves whole commits, and once more after it is whole.
+TEST_F(CliSimulate, ArchiveIsGoneOnWithByTheSameOptions) {
+  const std::vector<std::string> options = {"--frames", "3000",    "--accounts", "50",
+                                            "--rate",   "1000",    "--data",     archive,
+                                            "--json",   "--quiet", "--min-free", "0"};
+  std::vector<std::string> arguments = options;
+  arguments.insert(arguments.begin(), "simulate");
+  {
+    Process interrupted(arguments);
+    const auto has_some = [&] {
+      std::error_code ec;
+      for (const auto& entry : std::filesystem::directory_iterator(archive / "db", ec)) {
+        if (entry.path().extension() == ".log" && entry.file_size() > (1U << 20)) return true;
+      }
+      return false;
+    };
+    while (!has_some()) std::this_thread::yield();
+    interrupted.signal(SIGTERM);
+    const Outcome outcome = interrupted.wait();
+    ASSERT_EQ(outcome.status, 1) << outcome.out << outcome.err;
+    EXPECT_THAT(outcome.err, ::testing::HasSubstr("stopped by a signal after"));
+  }
+  const std::size_t before = exported().size();
+  ASSERT_GT(before, 0U);
+  ASSERT_LT(before, 3000U);
+  const Outcome rest = run_standpipe(arguments);
+  ASSERT_EQ(rest.status, 0) << rest.err;
+  EXPECT_EQ(json::parse(rest.out)["after"], before);
+  EXPECT_EQ(json::parse(rest.out)["frames"], 3000 - before);
+  const Outcome again = run_standpipe(arguments);
+  EXPECT_EQ(json::parse(again.out)["frames"], 0);
+  simulated({"--frames", "3000", "--accounts", "50", "--rate", "1000", "--output", path("whole")});
+  EXPECT_EQ(import({path("whole")})["duplicates"], 3000);
+}
+
+// By the clock of the simulation, whatever the time is now: 3 h of it are three partitions.
+TEST_F(CliSimulate, ArchiveIsDividedByTheTimeThatWasSimulated) {
+  simulated({"--span", "3h", "--rate", "1", "--start", "2027-03-01T00:00:00Z", "--data", archive,
+             "--partition-span", "1h", "--partition-bytes-min", "0", "--min-free", "0"});
+  const json archived = run_json({"inspect"});
+  const json& partitions = archived["streams"][0]["epochs"][0]["partitions"];
+  ASSERT_GE(partitions.size(), 3U) << archived.dump(1);
+  EXPECT_THAT(partitions[0].dump(), ::testing::HasSubstr("2027-03-01T00:"));
+  EXPECT_THAT(partitions[1].dump(), ::testing::HasSubstr("2027-03-01T01:"));
+  EXPECT_GT(exported({"--from-time", "2027-03-01T02:00:00Z"}).size(), 3000U);
+}
+
+TEST_F(CliSimulate, LabelsAreOfTheSameNetworkAndTheirKeyIsAmongTheDocuments) {
+  const json summary =
+      simulated({"--frames", "2000", "--accounts", "90", "--mix", "labels=50", "--output",
+                 path("sim.zst"), "--labels", path("labels.zst"), "--did-docs", path("docs.json")});
+  EXPECT_GT(summary["label_frames"], 60);
+  EXPECT_EQ(summary["did_docs"], summary["accounts"].get<int>() + 1);
+  const json totals = import({path("labels.zst"), "--stream", "labels", "--kind", "labels"});
+  EXPECT_EQ(totals["accepted"], summary["label_frames"]) << totals.dump();
 }
 
 }  // namespace

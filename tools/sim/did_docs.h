@@ -6,12 +6,14 @@
 #include <string>
 
 #include "schema/base/result.h"
+#include "tools/sim/labels.h"
 #include "tools/sim/network.h"
 
 namespace standpipe::tools::sim {
 
-// Of all accounts that have appeared so far; returns how many. The file has its name once it is
-// complete. "-" is standard output. io.
-Result<std::uint64_t> write_did_docs(const Network& network, const std::string& path);
+// Of all accounts that have appeared so far, and of the labeler if there is one; returns how many.
+// The file has its name once it is complete. "-" is standard output. io.
+Result<std::uint64_t> write_did_docs(const Network& network, const Labeler* labeler,
+                                     const std::string& path);
 
 }  // namespace standpipe::tools::sim

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "schema/datetime.h"
 #include "tools/values.h"
@@ -12,13 +11,12 @@ namespace standpipe::tools::sim {
 namespace {
 
 constexpr std::string_view kScheme = "sim:";
-constexpr std::array<std::string_view, 3> kMixNames = {"identity", "account", "sync"};
 
-std::uint32_t* share_of(std::string_view name, Mix& mix) {
-  if (name == kMixNames[0]) return &mix.identity;
-  if (name == kMixNames[1]) return &mix.account;
-  if (name == kMixNames[2]) return &mix.sync;
-  return nullptr;
+std::uint32_t* share_of(std::string_view name, NetworkOptions& network) {
+  if (name == "identity") return &network.mix.identity;
+  if (name == "account") return &network.mix.account;
+  if (name == "sync") return &network.mix.sync;
+  return name == "labels" ? &network.labels_per_mille : nullptr;
 }
 
 // "legacy=20": a name, and its value if it has one.
@@ -55,10 +53,6 @@ Result<void> take_value(const Item& item, Spec& spec) {
     STANDPIPE_TRY(network.first_seq, parse_seq(value));
     return {};
   }
-  if (item.name == "labels") {
-    STANDPIPE_TRY(network.labels_per_mille, parse_per_mille(value));
-    return {};
-  }
   if (item.name == "start") {
     spec.has_start = value != "now";
     if (spec.has_start) {
@@ -67,10 +61,10 @@ Result<void> take_value(const Item& item, Spec& spec) {
     return {};
   }
   if (item.name == "speed") {
-    spec.speed = 0;
-    return value == "max" ? Result<void>() : take_count(value, 1, kSpeedMax, spec.speed);
+    STANDPIPE_TRY(spec.speed, parse_speed(value));
+    return {};
   }
-  if (std::uint32_t* share = share_of(item.name, network.mix)) {
+  if (std::uint32_t* share = share_of(item.name, network)) {
     STANDPIPE_TRY(*share, parse_per_mille(value));
     return {};
   }
@@ -152,12 +146,22 @@ Result<void> take_odd(std::string_view text, NetworkOptions& network) {
 
 Result<void> take_mix(std::string_view text, NetworkOptions& network) {
   const Item item = split(text);
-  std::uint32_t* target = share_of(item.name, network.mix);
+  std::uint32_t* target = share_of(item.name, network);
   if (target == nullptr || !item.value) {
-    return Error{Errc::invalid, "give identity=N, account=N or sync=N, of a thousand frames"};
+    return Error{Errc::invalid,
+                 "give identity=N, account=N or sync=N, of a thousand frames, or labels=N, of a "
+                 "thousand commits"};
   }
   STANDPIPE_TRY(*target, parse_per_mille(*item.value));
   return {};
+}
+
+Result<std::uint64_t> parse_speed(std::string_view text) {
+  if (text == "max") return std::uint64_t{0};
+  const auto speed = parse_count(text, 1, kSpeedMax);
+  if (speed) return *speed;
+  return Error{Errc::invalid, fmt::format("'{}' is neither max nor a number from 1 to {}",
+                                          one_line(text), kSpeedMax)};
 }
 
 }  // namespace standpipe::tools::sim

@@ -40,9 +40,11 @@ Result<Spec> parse_spec(std::string_view text, const Spec* base = nullptr);
 // parse_spec() reads it.
 std::string to_string(const Spec& spec);
 
-// "legacy=20", "legacy": an odd kind and its share of a thousand. "sync=3": likewise of the mix.
-// invalid, with what is allowed.
+// "legacy=20", "legacy": an odd kind and its share of a thousand. "sync=3": likewise of the mix,
+// and labels. invalid, with what is allowed.
 Result<void> take_odd(std::string_view text, NetworkOptions& network);
 Result<void> take_mix(std::string_view text, NetworkOptions& network);
+// "1" to "1000", or "max", which is 0.
+Result<std::uint64_t> parse_speed(std::string_view text);
 
 }  // namespace standpipe::tools::sim

@@ -1,0 +1,147 @@
+// `simulate --listen`: the network as a host for others, met by subscribers over real sockets.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "schema/frame.h"
+#include "tests/support/http_exchange.h"
+#include "tests/support/network_process.h"
+#include "tests/support/serve_fixture.h"
+#include "tests/support/simulation.h"
+#include "tests/support/subscriber.h"
+
+namespace standpipe::test {
+namespace {
+
+using ::testing::HasSubstr;
+
+const std::string kNetwork =
+    "sim:seed=9,start=2026-07-01T00:00:00Z,accounts=50,rate=500,frames=600";
+const std::vector<std::string> kOptions = {"--seed",     "9",  "--start", "2026-07-01T00:00:00Z",
+                                           "--accounts", "50", "--rate",  "500",
+                                           "--frames",   "600"};
+const std::string kLabels = "/xrpc/com.atproto.label.subscribeLabels";
+
+class SimulateListen : public ::testing::Test {
+ protected:
+  void given_host(const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"simulate"};
+    arguments.insert(arguments.end(), kOptions.begin(), kOptions.end());
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    host_ = std::make_unique<NetworkProcess>(arguments);
+  }
+  Subscriber subscribe(const std::string& query) const {
+    return Subscriber::connect(host_->port(), std::string(kSubscribeRepos) + query);
+  }
+  void expect_stopped() { EXPECT_EQ(host_->stop().status, 0); }
+
+  std::unique_ptr<NetworkProcess> host_;
+};
+
+std::vector<Bytes> from(const std::vector<Bytes>& frames, std::ptrdiff_t first) {
+  return {frames.begin() + first, frames.end()};
+}
+
+TEST_F(SimulateListen, EveryCursorGetsWhatFollowsIt) {
+  given_host({"--speed", "max"});
+  const std::vector<Bytes> whole = simulated_frames(kNetwork);
+  EXPECT_EQ(subscribe("?cursor=0").read_frames(600), whole);
+  EXPECT_EQ(subscribe("?cursor=1").read_frames(599), from(whole, 1));
+  EXPECT_EQ(subscribe("?cursor=599").read_frames(1), from(whole, 599));
+  EXPECT_EQ(subscribe("?cursor=600").read_until_pong(), std::vector<Bytes>{});
+  EXPECT_EQ(subscribe("").read_until_pong(), std::vector<Bytes>{});
+  expect_stopped();
+}
+
+// Without an end. Who comes without a cursor gets what comes next, as all others do.
+TEST_F(SimulateListen, LiveFramesAreThoseThatOthersGet) {
+  host_ = std::make_unique<NetworkProcess>(std::vector<std::string>{
+      "simulate", "--rate", "1000", "--accounts", "30"});
+  Subscriber first = subscribe("?cursor=0");
+  const std::vector<Bytes> begun = first.read_frames(100);
+  EXPECT_EQ(scan_frame(begun.front()).envelope.seq, Seq{1});
+  Subscriber live = subscribe("");
+  const std::vector<Bytes> frames = live.read_frames(200);
+  const Seq seq = scan_frame(frames.front()).envelope.seq.value();
+  EXPECT_GT(to_int(seq), 100);
+  Subscriber again = subscribe("?cursor=" + std::to_string(to_int(seq) - 1));
+  EXPECT_EQ(again.read_frames(200), frames);
+  EXPECT_EQ(subscribe("?cursor=0").read_frames(100), begun);
+  expect_stopped();
+}
+
+TEST_F(SimulateListen, CursorOfTheFutureIsToldSo) {
+  given_host({"--speed", "max", "--after", "300"});
+  Subscriber early = subscribe("?cursor=301");
+  EXPECT_EQ(early.next_frame(), future_cursor_frame());
+  Received end;
+  early.read_to_end(&end);
+  EXPECT_EQ(std::get<Closed>(end).code, 1008);
+  // What is said to have appeared may be asked for, and without a cursor comes what follows.
+  const std::vector<Bytes> whole = simulated_frames(kNetwork);
+  EXPECT_EQ(subscribe("").read_frames(300), from(whole, 300));
+  EXPECT_EQ(subscribe("?cursor=0").read_frames(600), whole);
+  expect_stopped();
+}
+
+TEST_F(SimulateListen, LabelsAndPagesAreServedBesides) {
+  given_host({"--speed", "max", "--mix", "labels=200"});
+  const std::vector<Bytes> labels = simulated_labels(kNetwork + ",labels=200");
+  Subscriber labelled = Subscriber::connect(host_->port(), kLabels + "?cursor=0");
+  EXPECT_EQ(labelled.read_frames(labels.size()), labels);
+  EXPECT_THAT(http_get(host_->port(), "/").body, HasSubstr("sim:seed=9,start=2026-07-01T00:00:00"));
+  EXPECT_EQ(nlohmann::json::parse(http_get(host_->port(), "/xrpc/_health").body)["status"], "ok");
+  EXPECT_EQ(http_get(host_->port(), "/elsewhere").status, 404);
+  EXPECT_EQ(http_get(host_->port(), "/did:plc:a%0a").status, 404);
+  EXPECT_EQ(http_get(host_->port(), "/stream/repos/gaps").status, 404);
+  expect_stopped();
+}
+
+TEST_F(SimulateListen, SubscriberIsEndedAsItWishesOrForWhatItDoes) {
+  given_host({"--speed", "max", "--after", "600"});
+  Subscriber polite = subscribe("?cursor=600");
+  ASSERT_TRUE(polite.send_close(1000));
+  Received end;
+  polite.read_to_end(&end);
+  EXPECT_EQ(std::get<Closed>(end).code, 1000);
+  Subscriber rude = subscribe("?cursor=600");
+  ASSERT_TRUE(rude.send_raw(as_bytes(std::string_view("\x81\x00", 2))));  // unmasked
+  rude.read_to_end(&end);
+  EXPECT_EQ(std::get<Closed>(end).code, 1002);
+  expect_stopped();
+}
+
+TEST_F(SimulateListen, MoreThanSixteenFindNoRoomUntilOneGoes) {
+  given_host({"--speed", "max", "--after", "600"});
+  std::vector<Subscriber> all;
+  for (int i = 0; i < 16; ++i) all.push_back(subscribe("?cursor=600"));
+  for (Subscriber& one : all) EXPECT_TRUE(one.is_upgraded());
+  const Subscriber refused = subscribe("?cursor=600");
+  EXPECT_EQ(refused.handshake().status, 503);
+  EXPECT_EQ(refused.handshake().header("retry-after"), "5");
+  ASSERT_TRUE(all.back().send_close(1000));
+  all.back().wait_for_tcp_end();
+  // Its thread ends on its own time.
+  while (!subscribe("?cursor=600").is_upgraded()) {
+  }
+  expect_stopped();
+}
+
+TEST_F(SimulateListen, StandsBehindAMirror) {
+  given_host({"--speed", "max"});
+  TempDir dir{TempDir::Where::memory};
+  NetworkProcess mirror({"mirror", "--data", dir / "archive", "--quiet", "--min-free", "0",
+                         "--upstream", "ws://127.0.0.1:" + std::to_string(host_->port())});
+  Subscriber behind =
+      Subscriber::connect(mirror.port(), std::string(kSubscribeRepos) + "?cursor=0&until=600");
+  EXPECT_EQ(behind.read_frames(600), simulated_frames(kNetwork));
+  EXPECT_EQ(mirror.stop().status, 0);
+  expect_stopped();
+}
+
+}  // namespace
+}  // namespace standpipe::test
