@@ -10,13 +10,14 @@
 namespace standpipe {
 namespace {
 
-constexpr std::array<std::string_view, 24> kFaultNames = {
+constexpr std::array<std::string_view, 25> kFaultNames = {
     "blocks_absent",    "blocks_unreadable", "blocks_too_large", "block_cid_unusual",
     "block_hash_wrong", "root_differs",      "commit_missing",   "commit_unreadable",
     "did_differs",      "did_invalid",       "rev_differs",      "rev_invalid",
-    "signature_wrong",  "too_many_ops",      "op_invalid",       "op_repeated",
-    "op_prev_absent",   "op_differs",        "record_missing",   "tree_invalid",
-    "tree_incomplete",  "not_invertible",    "prev_data_absent", "prev_data_differs"};
+    "signature_wrong",  "too_many_ops",      "op_invalid",       "op_path_invalid",
+    "op_repeated",      "op_prev_absent",    "op_differs",       "record_missing",
+    "tree_invalid",     "tree_incomplete",   "not_invertible",   "prev_data_absent",
+    "prev_data_differs"};
 
 void add(CommitFindings& findings, CommitFault fault, std::string detail,
          std::optional<std::size_t> op = std::nullopt) {
@@ -211,22 +212,31 @@ bool CommitProof::load_tree(CommitFindings& findings) {
   return true;
 }
 
-void CommitProof::check_ops(CommitFindings& findings) {
+bool CommitProof::has_too_many_ops() const { return commit_->ops.size() > kCommitOpsMax; }
+
+void CommitProof::check_op_forms(CommitFindings& findings) const {
   if (commit_ == nullptr) return;
-  if (commit_->ops.size() > kCommitOpsMax) {
+  if (has_too_many_ops()) {
     return add(findings, CommitFault::too_many_ops,
                std::to_string(commit_->ops.size()) + " operations");
   }
   const std::vector<bool> is_repeated = find_repeated(commit_->ops);
   for (std::size_t i = 0; i < commit_->ops.size(); ++i) check_op(i, is_repeated[i], findings);
-  if (!load_tree(findings)) return;
+}
+
+void CommitProof::check_ops(CommitFindings& findings) {
+  check_op_forms(findings);
+  if (commit_ == nullptr || has_too_many_ops() || !load_tree(findings)) return;
   for (std::size_t i = 0; i < commit_->ops.size(); ++i) check_op_in_tree(i, findings);
 }
 
-void CommitProof::check_op(std::size_t at, bool is_repeated, CommitFindings& findings) {
+void CommitProof::check_op(std::size_t at, bool is_repeated, CommitFindings& findings) const {
   const RepoOp& op = commit_->ops[at];
   std::string why = why_invalid(op);
   if (!why.empty()) add(findings, CommitFault::op_invalid, std::move(why), at);
+  if (is_mst_key(op.path) && !RepoPath::is_valid(op.path)) {
+    add(findings, CommitFault::op_path_invalid, quoted_for_error(op.path), at);
+  }
   if (is_repeated) add(findings, CommitFault::op_repeated, quoted_for_error(op.path), at);
   if (lacks_prev(op)) add(findings, CommitFault::op_prev_absent, quoted_for_error(op.path), at);
   if (op.cid && !blocks_.blocks().empty() && !blocks_.find(op.cid->bytes())) {
@@ -255,7 +265,7 @@ void CommitProof::check_inversion(CommitFindings& findings) {
   if (!commit_->prev_data && !is_first) {
     return add(findings, CommitFault::prev_data_absent, "no prevData");
   }
-  if (commit_->ops.size() > kCommitOpsMax) {
+  if (has_too_many_ops()) {
     return add(findings, CommitFault::not_invertible, "too many operations");
   }
   const auto ops = to_mst_ops(commit_->ops);

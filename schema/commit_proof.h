@@ -39,13 +39,14 @@ enum class CommitFault : std::uint8_t {
   // check_signature
   signature_wrong,
   // check_ops
-  too_many_ops,    // above kCommitOpsMax
-  op_invalid,      // action, path and CIDs do not go together
-  op_repeated,     // on a path that another operation has
-  op_prev_absent,  // an update or delete of before 2025
-  op_differs,      // the tree does not say what the operation says
-  record_missing,  // no block for what was created or updated
-  tree_invalid,    // check_inversion also
+  too_many_ops,     // above kCommitOpsMax
+  op_invalid,       // action, path and CIDs do not go together
+  op_path_invalid,  // one that a tree can have, but not NSID/record-key
+  op_repeated,      // on a path that another operation has
+  op_prev_absent,   // an update or delete of before 2025
+  op_differs,       // the tree does not say what the operation says
+  record_missing,   // no block for what was created or updated
+  tree_invalid,     // check_inversion also
   tree_incomplete,
   // check_inversion
   not_invertible,    // because operations are not what they must be
@@ -83,8 +84,9 @@ class CommitProof {
   void check_blocks(CommitFindings& findings) const;  // CAR, and the hash of every block
   void check_commit(CommitFindings& findings) const;  // commit object against the envelope
   void check_signature(const PublicKey& key, CommitFindings& findings) const;
-  void check_ops(CommitFindings& findings);        // against the tree, and records
-  void check_inversion(CommitFindings& findings);  // undone, they lead to prevData
+  void check_op_forms(CommitFindings& findings) const;  // by themselves, and records
+  void check_ops(CommitFindings& findings);             // that, and against the tree
+  void check_inversion(CommitFindings& findings);       // undone, they lead to prevData
 
   // nullopt where there is none that can be read.
   const std::optional<RepoCommit>& repo_commit() const { return repo_commit_; }
@@ -93,7 +95,8 @@ class CommitProof {
  private:
   void open();
   bool load_tree(CommitFindings& findings);
-  void check_op(std::size_t at, bool is_repeated, CommitFindings& findings);
+  bool has_too_many_ops() const;
+  void check_op(std::size_t at, bool is_repeated, CommitFindings& findings) const;
   void check_op_in_tree(std::size_t at, CommitFindings& findings);
 
   std::string_view did_;

@@ -31,7 +31,7 @@ RepoChain::State* RepoChain::find(std::string_view did) {
   return found == older_.end() ? nullptr : &found->second;
 }
 
-void RepoChain::set(const ChainLink& link) {
+RepoChain::State RepoChain::state_of(const ChainLink& link) {
   State state;
   state.seq = link.seq;
   if (link.rev && Tid::is_valid(*link.rev)) state.rev = *link.rev;
@@ -40,6 +40,16 @@ void RepoChain::set(const ChainLink& link) {
     std::copy(link.data.begin(), link.data.end(), state.data.begin());
     state.has_data = true;
   }
+  return state;
+}
+
+// Whether the link says in every way that it comes right after this.
+bool RepoChain::State::precedes(const ChainLink& link) const {
+  return !rev.empty() && link.since.value == rev && has_data && equal(link.prev_data, data);
+}
+
+void RepoChain::set(const ChainLink& link) {
+  State state = state_of(link);
   if (const auto found = newer_.find(link.did); found != newer_.end()) {
     found->second = std::move(state);
     return;
@@ -54,7 +64,7 @@ void RepoChain::set(const ChainLink& link) {
 
 ChainStep RepoChain::add_commit(const ChainLink& link) {
   ChainStep step;
-  const State* before = find(link.did);
+  State* before = find(link.did);
   if (before == nullptr) {
     set(link);
     return step;
@@ -66,6 +76,11 @@ ChainStep RepoChain::add_commit(const ChainLink& link) {
   if (has_revs && *link.rev <= before->rev) {
     step.findings.push_back({ChainFault::rev_not_rising,
                              std::string(*link.rev) + " after " + before->rev + "; " + where});
+    before->passed_over = std::make_unique<State>(state_of(link));
+    return step;
+  }
+  if (before->passed_over && before->passed_over->precedes(link)) {
+    set(link);
     return step;
   }
   if (!before->rev.empty() && link.since.is_present && link.since.value != before->rev) {

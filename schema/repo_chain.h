@@ -3,13 +3,15 @@
 // commit before.
 //
 // A break says that a commit is missing between two, not which of the two is wrong. A commit whose
-// rev does not rise is passed over, as relays do, and what follows is held against the one before
-// it; after any other break the newer commit counts.
+// rev does not rise is passed over, as relays do; what follows may come after the one before it, or
+// after the one that was passed over, as a host's clock that went back for a moment makes it. After
+// any other break the newer commit counts.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -78,6 +80,9 @@ class RepoChain {
     std::string rev;                   // empty: not known
     std::array<std::byte, 36> data{};  // binary CID
     bool has_data = false;
+    std::unique_ptr<State> passed_over;  // after it, the newest; rare
+
+    bool precedes(const ChainLink& link) const;
   };
   struct Hash {
     using is_transparent = void;
@@ -88,6 +93,7 @@ class RepoChain {
   using States = std::unordered_map<std::string, State, Hash, std::equal_to<>>;
 
   State* find(std::string_view did);
+  static State state_of(const ChainLink& link);
   void set(const ChainLink& link);
 
   // Two generations: what is looked at moves to the newer one; when that is full, the older one

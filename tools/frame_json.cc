@@ -16,6 +16,7 @@
 #include "schema/event.h"
 #include "schema/event_json.h"
 #include "schema/frame.h"
+#include "schema/frame_verdict.h"
 #include "tools/tree_json.h"
 #include "tools/values.h"
 
@@ -124,10 +125,12 @@ json envelope_as_json(const FrameScan& scan, std::span<const EnvelopeOp> ops) {
           {"ops_total", envelope.ops_total}};
 }
 
-json verdicts_as_json(const CommitFindings& findings) {
+// As `verify` judges it, without a key.
+json verdicts_of(ByteView frame) {
+  DidKeys nobody;
   json out = json::array();
-  for (const CommitFinding& finding : findings) {
-    json verdict = {{"what", to_string(finding.fault)}};
+  for (const FrameFinding& finding : judge_frame(frame, nobody).findings) {
+    json verdict = {{"what", finding.what}};
     if (finding.op) verdict["op"] = *finding.op;
     verdict["detail"] = finding.detail;
     out.push_back(std::move(verdict));
@@ -142,8 +145,8 @@ void add_proof(json& body, ByteView frame) {
   const auto* commit = std::get_if<Commit>(&*event);
   const auto* sync = std::get_if<Sync>(&*event);
   if (commit == nullptr && sync == nullptr) return;
-  CommitProof proof = commit != nullptr ? CommitProof(*commit) : CommitProof(*sync);
-  body["verdicts"] = verdicts_as_json(proof.check_all());
+  const CommitProof proof = commit != nullptr ? CommitProof(*commit) : CommitProof(*sync);
+  body["verdicts"] = verdicts_of(frame);
   if (commit == nullptr || !proof.repo_commit()) return;
   body["tree"] = tree_as_json(*commit, proof.blocks(), proof.repo_commit()->data);
 }

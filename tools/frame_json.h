@@ -23,7 +23,7 @@ struct FrameDetail {
   bool has_hex = false;          // the bytes, too
 };
 // What `inspect frame` shows: where it is stored, its envelope, the verdict on it, its sizes, what
-// it says, what a commit or sync proves (`verdicts`: of CommitProof::check_all), the tree of a
+// it says, what a commit or sync proves (`verdicts`: of judge_frame), the tree of a
 // commit, and every block of its CAR. Indented JSON, or text around it.
 std::string frame_detail_as_json(const ViewFrame& frame, const FrameDetail& detail);
 std::string frame_detail_as_text(const ViewFrame& frame, const FrameDetail& detail);

@@ -10,7 +10,7 @@
 
 #include "schema/base/clock.h"
 #include "storage/frame_file.h"
-#include "tools/did_keys.h"
+#include "tools/did_docs_file.h"
 #include "tools/progress.h"
 #include "tools/selection.h"
 #include "tools/stop_signal.h"
@@ -62,9 +62,8 @@ class Verify {
  private:
   Result<void> read_keys() {
     if (options_.did_docs.empty()) return {};
-    STANDPIPE_CHECK(keys_.load(options_.did_docs));
+    STANDPIPE_TRY(summary.did_documents_refused, load_did_docs(options_.did_docs, keys_));
     summary.did_documents = keys_.documents();
-    summary.did_documents_refused = keys_.refused();
     summary.did_documents_without_key = keys_.without_key();
     return {};
   }

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::size_t kBytesInFlightMax = 64 << 20;
 
-std::optional<Error> judge(VerifyBatch& batch, const DidKeys& keys) {
+std::optional<Error> judge(VerifyBatch& batch, KeySource& keys) {
   try {
     batch.verdicts.reserve(batch.frames.size());
     for (Bytes& frame : batch.frames) {
@@ -25,8 +25,7 @@ std::optional<Error> judge(VerifyBatch& batch, const DidKeys& keys) {
 
 }  // namespace
 
-VerifyPool::VerifyPool(std::size_t threads, const DidKeys& keys)
-    : keys_(keys), jobs_max_(threads * 2) {
+VerifyPool::VerifyPool(std::size_t threads, KeySource& keys) : keys_(keys), jobs_max_(threads * 2) {
   threads_.reserve(threads);
   for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
 }

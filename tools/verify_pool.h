@@ -13,8 +13,8 @@
 
 #include "schema/base/bytes.h"
 #include "schema/base/result.h"
-#include "tools/did_keys.h"
-#include "tools/verify_frame.h"
+#include "schema/frame_verdict.h"
+#include "schema/key_source.h"
 
 namespace standpipe::tools {
 
@@ -33,7 +33,7 @@ struct VerifyBatch {
 class VerifyPool {
  public:
   // `keys` must outlive it.
-  VerifyPool(std::size_t threads, const DidKeys& keys);
+  VerifyPool(std::size_t threads, KeySource& keys);
   ~VerifyPool();  // what is under way is judged no further
   VerifyPool(const VerifyPool&) = delete;
   VerifyPool& operator=(const VerifyPool&) = delete;
@@ -54,7 +54,7 @@ class VerifyPool {
   };
   void work();
 
-  const DidKeys& keys_;
+  KeySource& keys_;
   const std::size_t jobs_max_;
   std::size_t bytes_ = 0;  // of all jobs; of the thread that pushes and pops
 

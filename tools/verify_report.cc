@@ -30,7 +30,7 @@ json signatures_as_json(const SignatureCounts& counts) {
   return {{"valid", counts.valid},           {"wrong", counts.wrong},
           {"unchecked", counts.unchecked()}, {"no_document", counts.no_document},
           {"no_key", counts.no_key},         {"key_changed", counts.key_changed},
-          {"unreadable", counts.unreadable}};
+          {"no_answer", counts.no_answer},   {"unreadable", counts.unreadable}};
 }
 
 bool is_all_zero(const SignatureCounts& counts) {
@@ -57,9 +57,10 @@ std::string signatures_as_text(std::string_view name, const SignatureCounts& cou
       fmt::format("  {} valid {}, wrong {}, unchecked {}", name, format_count(counts.valid),
                   format_count(counts.wrong), format_count(counts.unchecked()));
   if (counts.unchecked() > 0) {
-    out += fmt::format(" (no document {}, no key {}, key changed {}, unreadable {})",
+    out += fmt::format(" (no document {}, no key {}, key changed {}, no answer {}, unreadable {})",
                        format_count(counts.no_document), format_count(counts.no_key),
-                       format_count(counts.key_changed), format_count(counts.unreadable));
+                       format_count(counts.key_changed), format_count(counts.no_answer),
+                       format_count(counts.unreadable));
   }
   return out + "\n";
 }

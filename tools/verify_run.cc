@@ -20,6 +20,11 @@ ChainLink link_of(const FrameVerdict& verdict) {
   return link;
 }
 
+bool has_finding(const FrameVerdict& verdict, std::string_view what) {
+  return std::any_of(verdict.findings.begin(), verdict.findings.end(),
+                     [what](const FrameFinding& finding) { return finding.what == what; });
+}
+
 // A gap that is our own: frames were sent that are not here. What upstream skipped was not sent,
 // and is upstream's to explain.
 bool is_ours(const storage::Gap& gap) { return gap.reason != storage::GapReason::upstream; }
@@ -48,10 +53,13 @@ void SignatureCounts::add(SignatureOutcome outcome) {
     case SignatureOutcome::key_changed:
       ++key_changed;
       return;
+    case SignatureOutcome::no_answer:
+      ++no_answer;
+      return;
   }
 }
 
-VerifyRun::VerifyRun(const Options& options, const DidKeys& keys,
+VerifyRun::VerifyRun(const Options& options, KeySource& keys,
                      std::function<void(const VerifyRow&)> on_finding, NextGaps next_gaps)
     : repos_max_(options.repos_max),
       on_finding_(std::move(on_finding)),
@@ -89,7 +97,7 @@ Result<void> VerifyRun::take(FrameVerdict& verdict) {
   if (check_seq(verdict)) follow(verdict);
   settle_signature(verdict);
   count(verdict);
-  for (const VerifyFinding& finding : verdict.findings) {
+  for (const FrameFinding& finding : verdict.findings) {
     ++totals_.findings;
     ++totals_.by_finding[finding.what];
     on_finding_({totals_.frames, verdict.seq, verdict.did, &finding});
@@ -133,10 +141,12 @@ void VerifyRun::follow(FrameVerdict& verdict) {
       const ChainStep step = chain_.add_commit(link_of(verdict));
       if (step.is_known) ++totals_.chained;
       for (const ChainFinding& finding : step.findings) {
+        const std::string_view what = to_string(finding.fault);
+        if (has_finding(verdict, what)) continue;  // the frame says so by itself
         if (step.is_across_gap && finding.fault != ChainFault::rev_not_rising) {
           ++totals_.breaks_across_gaps;
         } else {
-          verdict.findings.push_back({to_string(finding.fault), std::nullopt, finding.detail});
+          verdict.findings.push_back({what, std::nullopt, finding.detail});
         }
       }
       break;

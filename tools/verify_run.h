@@ -15,11 +15,11 @@
 
 #include "schema/base/bytes.h"
 #include "schema/base/result.h"
+#include "schema/frame_verdict.h"
+#include "schema/key_source.h"
 #include "schema/repo_chain.h"
 #include "schema/seq.h"
 #include "storage/types.h"
-#include "tools/did_keys.h"
-#include "tools/verify_frame.h"
 #include "tools/verify_pool.h"
 
 namespace standpipe::tools {
@@ -28,7 +28,7 @@ struct VerifyRow {
   std::uint64_t frame = 0;  // which of the frames that were judged, from 1
   std::optional<Seq> seq;
   std::string_view did;
-  const VerifyFinding* finding = nullptr;  // not ours
+  const FrameFinding* finding = nullptr;  // not ours
 };
 
 struct SignatureCounts {
@@ -38,9 +38,12 @@ struct SignatureCounts {
   std::uint64_t no_document = 0;
   std::uint64_t no_key = 0;
   std::uint64_t key_changed = 0;
+  std::uint64_t no_answer = 0;
 
   void add(SignatureOutcome outcome);
-  std::uint64_t unchecked() const { return unreadable + no_document + no_key + key_changed; }
+  std::uint64_t unchecked() const {
+    return unreadable + no_document + no_key + key_changed + no_answer;
+  }
 };
 
 struct VerifyTotals {
@@ -78,7 +81,7 @@ class VerifyRun {
   // Gaps of which the first begins at or after `after`, oldest first; empty: there are no more.
   using NextGaps = std::function<Result<std::vector<storage::Gap>>(Seq after)>;
   // `next_gaps` may be null. `keys` must outlive it.
-  VerifyRun(const Options& options, const DidKeys& keys,
+  VerifyRun(const Options& options, KeySource& keys,
             std::function<void(const VerifyRow&)> on_finding, NextGaps next_gaps);
 
   // Frames in the order of their seqs. Errors are those of NextGaps and VerifyPool::pop.

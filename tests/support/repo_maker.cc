@@ -15,6 +15,7 @@ namespace standpipe::test {
 namespace {
 
 constexpr std::string_view kTime = "2026-01-02T03:04:05.678Z";
+constexpr std::string_view kTimeOfLegacy = "2024-05-06T07:08:09.123Z";
 constexpr std::uint64_t kFirstRevMicros = 1'767'323'045'678'000;
 
 PrivateKey key_of(unsigned number) {
@@ -152,7 +153,7 @@ Bytes RepoMaker::make(std::int64_t seq, const std::vector<MadeOp>& ops, Form for
   writer.write_text("repo");
   writer.write_text(did_);
   writer.write_text("time");
-  writer.write_text(kTime);
+  writer.write_text(is_current ? kTime : kTimeOfLegacy);
   writer.write_text("blobs");
   writer.write_array(0);
   writer.write_text("since");

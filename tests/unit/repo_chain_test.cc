@@ -107,6 +107,23 @@ TEST_F(Chain, ACommitWhoseRevDoesNotRiseIsPassedOver) {
   EXPECT_EQ(add(after(link(40, kRev3, kData3), kRev2, kData2)).faults, Faults{});
 }
 
+// As after a host's clock that went back for a moment: the break is told once.
+TEST_F(Chain, WhatFollowsOneThatWasPassedOverIsNoBreak) {
+  add(link(10, kRev3, kData1));
+  EXPECT_EQ(add(after(link(20, kRev1, kData2), kRev3, kData1)).faults, (Faults{"rev_not_rising"}));
+  EXPECT_EQ(add(after(link(30, kRev4, kData3), kRev1, kData2)).faults, Faults{});
+  // It counts from here on, and what was passed over no longer does.
+  EXPECT_EQ(add(after(link(40, "3l3qo2vuoj22z", kData1), kRev1, kData2)).faults,
+            (Faults{"since_not_previous", "prev_data_not_previous"}));
+}
+
+TEST_F(Chain, WhatFollowsInPartOneThatWasPassedOverIsABreak) {
+  add(link(10, kRev3, kData1));
+  add(after(link(20, kRev1, kData2), kRev3, kData1));
+  EXPECT_EQ(add(after(link(30, kRev4, kData3), kRev1, kData3)).faults,
+            (Faults{"since_not_previous", "prev_data_not_previous"}));
+}
+
 TEST_F(Chain, ASyncSetsWhatComesNext) {
   add(link(10, kRev3, kData3));
   chain_.add_sync(link(20, kRev1, kData1));  // rolled back

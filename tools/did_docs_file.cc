@@ -1,9 +1,8 @@
-#include "tools/did_keys.h"
+#include "tools/did_docs_file.h"
 
 #include <fmt/format.h>
 #include <zstd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -76,35 +75,17 @@ Result<std::string> decompress(const std::filesystem::path& path, std::string_vi
   return text;
 }
 
-// False where `key` is none.
-bool add_key(std::vector<PublicKey>& keys, const Result<PublicKey>& key) {
-  if (!key) return false;
-  if (std::find(keys.begin(), keys.end(), *key) == keys.end()) keys.push_back(*key);
-  return true;
-}
-
 }  // namespace
 
-Result<void> DidKeys::load(const std::filesystem::path& path) {
+Result<std::size_t> load_did_docs(const std::filesystem::path& path, DidKeys& keys) {
   STANDPIPE_TRY(std::string text, read_whole(path));
   if (text.starts_with(kZstdMagic)) {
     STANDPIPE_TRY(text, decompress(path, text));
   }
-  const auto counts = parse_did_documents(text, [&](const DidDocument& document) {
-    Keys& of_did = keys_[document.did];
-    const bool can_sign = add_key(of_did.signing, document.signing_key);
-    const bool can_label = add_key(of_did.label, document.label_key);
-    if (!can_sign && !can_label) ++without_key_;
-  });
+  const auto counts =
+      parse_did_documents(text, [&](const DidDocument& document) { keys.add(document); });
   if (!counts) return failed(path, counts.error().code, one_line(counts.error().detail));
-  documents_ += counts->documents;
-  refused_ += counts->refused;
-  return {};
-}
-
-const DidKeys::Keys* DidKeys::find(std::string_view did) const {
-  const auto found = keys_.find(did);
-  return found == keys_.end() ? nullptr : &found->second;
+  return counts->refused;
 }
 
 }  // namespace standpipe::tools

@@ -1,17 +1,19 @@
-#include "tools/verify_frame.h"
+#include "schema/frame_verdict.h"
 
 #include <algorithm>
 #include <type_traits>
 #include <utility>
 #include <variant>
 
+#include "schema/cbor.h"
 #include "schema/cid.h"
 #include "schema/commit_proof.h"
 #include "schema/datetime.h"
 #include "schema/ids.h"
 #include "schema/label_signature.h"
+#include "schema/repo_chain.h"
 
-namespace standpipe::tools {
+namespace standpipe {
 namespace {
 
 void add(FrameVerdict& verdict, std::string_view what, std::string detail,
@@ -19,10 +21,17 @@ void add(FrameVerdict& verdict, std::string_view what, std::string detail,
   verdict.findings.push_back({what, op, std::move(detail)});
 }
 
+// By what the relay stamped it with: revs are whatever a host's clock said.
+bool is_before_sync_v11(const Commit& commit) {
+  const auto time_ms = parse_datetime_ms(commit.time);
+  return time_ms && *time_ms < kSyncV11FromMs;
+}
+
 // A commit of before Sync v1.1, which has nothing to undo its operations to. A first commit has
 // nothing before it in any age.
 bool lacks_prev_data(const Commit& commit) {
-  return !commit.prev_data && !(commit.since.is_present && !commit.since.value);
+  const bool is_first = commit.since.is_present && !commit.since.value;
+  return !commit.prev_data && !is_first && is_before_sync_v11(commit);
 }
 
 // Whether a frame of its age may be so. Before Sync v1.1 commits had neither prevData nor `prev` of
@@ -53,22 +62,34 @@ bool has_fault(const CommitFindings& findings, std::initializer_list<CommitFault
   });
 }
 
-void check_signature(FrameVerdict& verdict, const CommitProof& proof, const DidKeys& keys) {
+// Why there are no keys to hold signatures against; none where there are.
+SignatureOutcome why_keyless(const KeyAnswer& answer) {
+  switch (answer.state) {
+    case KeyState::known:
+      return SignatureOutcome::none;
+    case KeyState::no_document:
+      return SignatureOutcome::no_document;
+    case KeyState::no_answer:
+      break;
+  }
+  return SignatureOutcome::no_answer;
+}
+
+void check_signature(FrameVerdict& verdict, const CommitProof& proof, KeySource& keys) {
   if (!proof.repo_commit()) {
     verdict.signature = SignatureOutcome::unreadable;
     return;
   }
-  const DidKeys::Keys* known = keys.find(verdict.did);
-  if (known == nullptr) {
-    verdict.signature = SignatureOutcome::no_document;
-    return;
-  }
-  if (known->signing.empty()) {
+  const KeyAnswer answer = keys.find(verdict.did);
+  verdict.signature = why_keyless(answer);
+  if (verdict.signature != SignatureOutcome::none) return;
+  const std::vector<PublicKey>& signing = answer.keys->signing;
+  if (signing.empty()) {
     verdict.signature = SignatureOutcome::no_key;
     return;
   }
   CommitFindings findings;
-  for (const PublicKey& key : known->signing) {
+  for (const PublicKey& key : signing) {
     findings.clear();
     proof.check_signature(key, findings);
     if (findings.empty()) {
@@ -76,8 +97,7 @@ void check_signature(FrameVerdict& verdict, const CommitProof& proof, const DidK
       return;
     }
   }
-  verdict.signature =
-      known->signing.size() > 1 ? SignatureOutcome::key_changed : SignatureOutcome::wrong;
+  verdict.signature = signing.size() > 1 ? SignatureOutcome::key_changed : SignatureOutcome::wrong;
   verdict.signature_detail = std::move(findings.front().detail);
 }
 
@@ -107,9 +127,47 @@ void check_did(FrameVerdict& verdict) {
   add(verdict, to_string(CommitFault::did_invalid), quoted_for_error(verdict.did));
 }
 
-void judge(FrameVerdict& verdict, const Commit& commit, const DidKeys& keys) {
+// What has no meaning since Sync v1.1, and must be false.
+void check_retired(FrameVerdict& verdict, const Commit& commit) {
+  if (is_before_sync_v11(commit)) return;
+  if (commit.is_too_big) add(verdict, "too_big", "tooBig is true");
+  if (commit.is_rebase) add(verdict, "rebase", "rebase is true");
+}
+
+// A commit says itself which one was before it.
+void check_rev_rises(FrameVerdict& verdict, const Commit& commit) {
+  if (!commit.rev || !commit.since.value) return;
+  if (!Tid::is_valid(*commit.rev) || !Tid::is_valid(*commit.since.value)) return;
+  if (*commit.rev > *commit.since.value) return;
+  add(verdict, to_string(ChainFault::rev_not_rising),
+      std::string(*commit.rev) + ", since " + std::string(*commit.since.value));
+}
+
+struct Judging {
+  KeySource& keys;
+  JudgeDepth depth;
+};
+
+CommitFindings prove(CommitProof& proof, JudgeDepth depth) {
+  if (depth == JudgeDepth::full) return proof.check_all();
+  CommitFindings findings;
+  proof.check_blocks(findings);
+  proof.check_commit(findings);
+  proof.check_op_forms(findings);
+  return findings;
+}
+
+void take_checks(FrameVerdict& verdict, const CommitProof& proof, const CommitFindings& findings) {
+  verdict.checks.has_blocks =
+      !has_fault(findings, {CommitFault::blocks_absent, CommitFault::blocks_unreadable});
+  verdict.checks.has_object = proof.repo_commit().has_value();
+}
+
+void judge(FrameVerdict& verdict, const Commit& commit, const Judging& judging) {
   verdict.did = commit.repo;
   check_time(verdict, commit.time);
+  check_retired(verdict, commit);
+  check_rev_rises(verdict, commit);
   verdict.lacks_prev_data = lacks_prev_data(commit);
   verdict.is_too_big = commit.is_too_big;
   if (commit.rev) verdict.rev = *commit.rev;
@@ -117,41 +175,41 @@ void judge(FrameVerdict& verdict, const Commit& commit, const DidKeys& keys) {
   if (commit.since.value) verdict.since.value = *commit.since.value;
   if (commit.prev_data) verdict.prev_data = to_bytes(commit.prev_data->bytes());
   CommitProof proof(commit);
-  const CommitFindings findings = proof.check_all();
+  const CommitFindings findings = prove(proof, judging.depth);
   take_findings(verdict, findings, &commit);
   take_state(verdict, proof, commit.commit.bytes());
+  take_checks(verdict, proof, findings);
+  if (judging.depth != JudgeDepth::full) return;
   const bool has_tree = proof.repo_commit() && !has_fault(findings, {CommitFault::tree_invalid,
                                                                      CommitFault::too_many_ops});
-  verdict.checks.has_blocks =
-      !has_fault(findings, {CommitFault::blocks_absent, CommitFault::blocks_unreadable});
-  verdict.checks.has_object = proof.repo_commit().has_value();
   verdict.checks.has_ops = has_tree;
   verdict.checks.is_inverted =
-      has_tree && !verdict.lacks_prev_data && !has_fault(findings, {CommitFault::not_invertible});
-  check_signature(verdict, proof, keys);
+      has_tree && !verdict.lacks_prev_data &&
+      !has_fault(findings, {CommitFault::not_invertible, CommitFault::prev_data_absent});
+  check_signature(verdict, proof, judging.keys);
 }
 
-void judge(FrameVerdict& verdict, const Sync& sync, const DidKeys& keys) {
+void judge(FrameVerdict& verdict, const Sync& sync, const Judging& judging) {
   verdict.did = sync.did;
   check_time(verdict, sync.time);
   verdict.rev = sync.rev;
   CommitProof proof(sync);
-  const CommitFindings findings = proof.check_all();
+  const CommitFindings findings = prove(proof, judging.depth);
   take_findings(verdict, findings, nullptr);
   if (!proof.blocks().roots().empty()) take_state(verdict, proof, proof.blocks().roots()[0]);
-  verdict.checks.has_blocks =
-      !has_fault(findings, {CommitFault::blocks_absent, CommitFault::blocks_unreadable});
-  verdict.checks.has_object = proof.repo_commit().has_value();
-  check_signature(verdict, proof, keys);
+  take_checks(verdict, proof, findings);
+  if (judging.depth == JudgeDepth::full) check_signature(verdict, proof, judging.keys);
 }
 
 SignatureOutcome judge_label(FrameVerdict& verdict, const Label& label, std::size_t at,
-                             const DidKeys& keys) {
-  const DidKeys::Keys* known = keys.find(label.src);
-  if (known == nullptr) return SignatureOutcome::no_document;
-  if (known->label.empty()) return SignatureOutcome::no_key;
+                             KeySource& keys) {
+  const KeyAnswer answer = keys.find(label.src);
+  const SignatureOutcome why = why_keyless(answer);
+  if (why != SignatureOutcome::none) return why;
+  const std::vector<PublicKey>& known = answer.keys->label;
+  if (known.empty()) return SignatureOutcome::no_key;
   LabelCheck check = LabelCheck::wrong_signature;
-  for (const PublicKey& key : known->label) {
+  for (const PublicKey& key : known) {
     check = verify_label(label, key);
     if (check != LabelCheck::wrong_signature) break;
   }
@@ -168,32 +226,47 @@ SignatureOutcome judge_label(FrameVerdict& verdict, const Label& label, std::siz
     case LabelCheck::wrong_signature:
       break;
   }
-  if (known->label.size() > 1) return SignatureOutcome::key_changed;
+  if (known.size() > 1) return SignatureOutcome::key_changed;
   add(verdict, "label_signature_wrong", about, at);
   return SignatureOutcome::wrong;
 }
 
-void judge(FrameVerdict& verdict, const Labels& labels, const DidKeys& keys) {
+void judge(FrameVerdict& verdict, const Labels& labels, const Judging& judging) {
+  if (!labels.labels.empty()) verdict.did = labels.labels.front().src;
+  if (judging.depth != JudgeDepth::full) return;
   for (std::size_t i = 0; i < labels.labels.size(); ++i) {
-    if (i == 0) verdict.did = labels.labels[i].src;
-    verdict.labels.push_back(judge_label(verdict, labels.labels[i], i, keys));
+    verdict.labels.push_back(judge_label(verdict, labels.labels[i], i, judging.keys));
   }
 }
 
 // #identity, #account and the retired ones that say the same: whose, and when.
 template <typename Named>
-void judge(FrameVerdict& verdict, const Named& event, const DidKeys&) {
+void judge(FrameVerdict& verdict, const Named& event, const Judging&) {
   verdict.did = event.did;
   check_did(verdict);
   check_time(verdict, event.time);
 }
-void judge(FrameVerdict&, const Info&, const DidKeys&) {}
-void judge(FrameVerdict&, const ErrorFrame&, const DidKeys&) {}
-void judge(FrameVerdict&, const UnknownMessage&, const DidKeys&) {}
+void judge(FrameVerdict&, const Info&, const Judging&) {}
+void judge(FrameVerdict&, const ErrorFrame&, const Judging&) {}
+void judge(FrameVerdict&, const UnknownMessage&, const Judging&) {}
+
+// The envelope must be in the one encoding, too: hashes do not depend on it, but those who sign
+// frames or compare them do. Spec: atproto event streams, "Framing"; DRISL.
+void check_canonical(FrameVerdict& verdict, ByteView frame) {
+  // Deeper than records may be is no matter of encoding.
+  CborOptions options;
+  options.depth_max = kCborDepthLimit;
+  std::size_t at = 0;
+  for (const char* const item : {"header", "payload"}) {
+    const auto length = check_cbor(frame.subspan(at), options);
+    if (!length) return add(verdict, "not_canonical", item + (": " + length.error().detail));
+    at += *length;
+  }
+}
 
 }  // namespace
 
-FrameVerdict judge_frame(ByteView frame, const DidKeys& keys) {
+FrameVerdict judge_frame(ByteView frame, KeySource& keys, JudgeDepth depth) {
   FrameVerdict verdict;
   verdict.bytes = frame.size();
   const FrameScan scan = scan_frame(frame);
@@ -213,8 +286,9 @@ FrameVerdict judge_frame(ByteView frame, const DidKeys& keys) {
     return verdict;
   }
   verdict.is_decoded = true;
-  std::visit([&](const auto& decoded) { judge(verdict, decoded, keys); }, *event);
+  check_canonical(verdict, frame);
+  std::visit([&](const auto& decoded) { judge(verdict, decoded, Judging{keys, depth}); }, *event);
   return verdict;
 }
 
-}  // namespace standpipe::tools
+}  // namespace standpipe

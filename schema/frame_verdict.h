@@ -1,4 +1,4 @@
-// What is wrong with one frame, by itself: the part of `verify` that any number of threads do.
+// What is wrong with one frame, by itself: whatever can be told without another frame.
 #pragma once
 
 #include <cstddef>
@@ -11,14 +11,15 @@
 #include "schema/base/bytes.h"
 #include "schema/event.h"
 #include "schema/frame.h"
+#include "schema/key_source.h"
 #include "schema/seq.h"
-#include "tools/did_keys.h"
 
-namespace standpipe::tools {
+namespace standpipe {
 
-struct VerifyFinding {
-  // Of CommitFault, ChainFault, Unarchivable, or one of: event_malformed, time_invalid,
-  // label_unsigned, label_version_absent, label_signature_wrong, seq_not_rising.
+struct FrameFinding {
+  // Of CommitFault, ChainFault, Unarchivable, or one of: event_malformed, not_canonical,
+  // time_invalid, too_big, rebase, label_unsigned, label_version_absent, label_signature_wrong,
+  // seq_not_rising.
   std::string_view what;          // lives for ever
   std::optional<std::size_t> op;  // the operation, or the label, that it is about
   std::string detail;             // for people
@@ -32,6 +33,12 @@ enum class SignatureOutcome : std::uint8_t {
   no_document,
   no_key,       // in the document, or none that can be used
   key_changed,  // by no key of documents that differ: it may be by one in between
+  no_answer,    // whoever knows the keys could not be asked
+};
+
+enum class JudgeDepth : std::uint8_t {
+  structure,  // what needs no tree and no key: about a third of the work
+  full,
 };
 
 // What commits were checked for, each true where it could be.
@@ -49,7 +56,7 @@ struct FrameVerdict {
   std::string did;
   std::size_t bytes = 0;
   bool is_decoded = false;  // else a finding says why
-  std::vector<VerifyFinding> findings;
+  std::vector<FrameFinding> findings;
 
   CommitChecks checks;
   bool lacks_prev_data = false;  // a commit of before Sync v1.1: not inverted
@@ -65,7 +72,11 @@ struct FrameVerdict {
   Bytes data;
 };
 
-// Any thread. `keys` may be of nobody.
-FrameVerdict judge_frame(ByteView frame, const DidKeys& keys);
+// Frames whose `time` is of 2026 or later must be of Sync v1.1; in older ones the forms of their
+// age are no findings.
+inline constexpr std::int64_t kSyncV11FromMs = 1'767'225'600'000;  // 2026-01-01T00:00:00Z
 
-}  // namespace standpipe::tools
+// Any thread. `keys` may be of nobody; it is not asked where `depth` is structure.
+FrameVerdict judge_frame(ByteView frame, KeySource& keys, JudgeDepth depth = JudgeDepth::full);
+
+}  // namespace standpipe
