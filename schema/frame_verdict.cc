@@ -127,9 +127,11 @@ void check_did(FrameVerdict& verdict) {
   add(verdict, to_string(CommitFault::did_invalid), quoted_for_error(verdict.did));
 }
 
-// What has no meaning since Sync v1.1, and must be false.
-void check_retired(FrameVerdict& verdict, const Commit& commit) {
+// What has no meaning since Sync v1.1, and must be false; what may not be left out any more.
+void check_current_form(FrameVerdict& verdict, const Commit& commit) {
   if (is_before_sync_v11(commit)) return;
+  if (!commit.rev) add(verdict, "rev_absent", "no rev");
+  if (!commit.since.is_present) add(verdict, "since_absent", "no since, not even null");
   if (commit.is_too_big) add(verdict, "too_big", "tooBig is true");
   if (commit.is_rebase) add(verdict, "rebase", "rebase is true");
 }
@@ -166,7 +168,7 @@ void take_checks(FrameVerdict& verdict, const CommitProof& proof, const CommitFi
 void judge(FrameVerdict& verdict, const Commit& commit, const Judging& judging) {
   verdict.did = commit.repo;
   check_time(verdict, commit.time);
-  check_retired(verdict, commit);
+  check_current_form(verdict, commit);
   check_rev_rises(verdict, commit);
   verdict.lacks_prev_data = lacks_prev_data(commit);
   verdict.is_too_big = commit.is_too_big;

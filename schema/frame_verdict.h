@@ -18,8 +18,8 @@ namespace standpipe {
 
 struct FrameFinding {
   // Of CommitFault, ChainFault, Unarchivable, or one of: event_malformed, not_canonical,
-  // time_invalid, too_big, rebase, label_unsigned, label_version_absent, label_signature_wrong,
-  // seq_not_rising.
+  // time_invalid, rev_absent, since_absent, too_big, rebase, label_unsigned, label_version_absent,
+  // label_signature_wrong, seq_not_rising.
   std::string_view what;          // lives for ever
   std::optional<std::size_t> op;  // the operation, or the label, that it is about
   std::string detail;             // for people
