@@ -68,9 +68,13 @@ class StreamArchiver::Impl final : public UpstreamSink {
         url_(to_string(url)),
         clock_(options.writer.clock),
         pipeline_(options.queue_bytes_max),
+        on_durable_(std::move(callbacks.on_durable)),
+        check_(archive, stream, options.check),
         writer_(archive, stream, pipeline_, std::move(options.writer),
-                {std::move(callbacks.on_durable), std::move(callbacks.on_epoch_began),
-                 std::move(callbacks.on_fatal),
+                {[this](storage::EpochNumber epoch, const storage::CommitReport& report) {
+                   tell_durable(epoch, report);
+                 },
+                 std::move(callbacks.on_epoch_began), std::move(callbacks.on_fatal),
                  [this](bool is_failure) { upstream_.hang_up(is_failure); }}),
         upstream_(std::move(url), std::move(options.upstream), *this) {}
 
@@ -86,6 +90,7 @@ class StreamArchiver::Impl final : public UpstreamSink {
     writer_.refuse_dials();
     upstream_.stop();
     writer_.stop();
+    check_.stop();
     const std::lock_guard lock(mutex_);
     link_.is_up = false;
   }
@@ -115,6 +120,7 @@ class StreamArchiver::Impl final : public UpstreamSink {
     add_counts(status, writer);
     status.queue_bytes = pipeline_.bytes();
     status.queue_bytes_max = pipeline_.bytes_max();
+    status.check = check_.stats();
     return status;
   }
 
@@ -128,6 +134,12 @@ class StreamArchiver::Impl final : public UpstreamSink {
     std::uint64_t dials_failed = 0;
     std::string last_error;
   };
+
+  // On the writer's thread.
+  void tell_durable(storage::EpochNumber epoch, const storage::CommitReport& report) {
+    if (on_durable_) on_durable_(epoch, report);
+    if (!report.runs.empty()) check_.on_durable(epoch, report.runs.back()->last());
+  }
 
   StreamState state_of(const WriterStatus& writer, const Link& link) const {
     switch (writer.state) {
@@ -239,6 +251,8 @@ class StreamArchiver::Impl final : public UpstreamSink {
   mutable std::mutex mutex_;  // guards link_
   Link link_;
   Pipeline pipeline_;
+  std::function<void(storage::EpochNumber, const storage::CommitReport&)> on_durable_;
+  IngestCheck check_;
   Writer writer_;
   Upstream upstream_;
 };

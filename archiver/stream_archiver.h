@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "archiver/firehose/upstream.h"
+#include "archiver/ingest_check.h"
 #include "archiver/writer.h"
 #include "schema/base/result.h"
 #include "schema/frame.h"
@@ -56,12 +57,15 @@ struct StreamStatus {
 
   std::size_t queue_bytes = 0;
   std::size_t queue_bytes_max = 0;
+
+  IngestCheckStats check;
 };
 
 struct StreamOptions {
   firehose::UpstreamOptions upstream;
   WriterOptions writer;
   std::size_t queue_bytes_max = 32 << 20;
+  IngestCheckOptions check;
 };
 
 struct StreamCallbacks {  // as in WriterCallbacks, and with the same duties

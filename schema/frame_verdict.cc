@@ -268,6 +268,34 @@ void check_canonical(FrameVerdict& verdict, ByteView frame) {
 
 }  // namespace
 
+void SignatureCounts::add(SignatureOutcome outcome) {
+  switch (outcome) {
+    case SignatureOutcome::none:
+      return;
+    case SignatureOutcome::unreadable:
+      ++unreadable;
+      return;
+    case SignatureOutcome::valid:
+      ++valid;
+      return;
+    case SignatureOutcome::wrong:
+      ++wrong;
+      return;
+    case SignatureOutcome::no_document:
+      ++no_document;
+      return;
+    case SignatureOutcome::no_key:
+      ++no_key;
+      return;
+    case SignatureOutcome::key_changed:
+      ++key_changed;
+      return;
+    case SignatureOutcome::no_answer:
+      ++no_answer;
+      return;
+  }
+}
+
 FrameVerdict judge_frame(ByteView frame, KeySource& keys, JudgeDepth depth) {
   FrameVerdict verdict;
   verdict.bytes = frame.size();

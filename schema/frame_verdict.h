@@ -72,6 +72,22 @@ struct FrameVerdict {
   Bytes data;
 };
 
+// How many signatures came to what.
+struct SignatureCounts {
+  std::uint64_t valid = 0;
+  std::uint64_t wrong = 0;
+  std::uint64_t unreadable = 0;
+  std::uint64_t no_document = 0;
+  std::uint64_t no_key = 0;
+  std::uint64_t key_changed = 0;
+  std::uint64_t no_answer = 0;
+
+  void add(SignatureOutcome outcome);
+  std::uint64_t unchecked() const {
+    return unreadable + no_document + no_key + key_changed + no_answer;
+  }
+};
+
 // Frames whose `time` is of 2026 or later must be of Sync v1.1; in older ones the forms of their
 // age are no findings.
 inline constexpr std::int64_t kSyncV11FromMs = 1'767'225'600'000;  // 2026-01-01T00:00:00Z

@@ -17,6 +17,7 @@
 #include "replay/server.h"
 #include "schema/base/log.h"
 #include "tools/cli.h"
+#include "tools/did_docs_file.h"
 #include "tools/held_archive.h"
 #include "tools/mirror_status.h"
 #include "tools/ready_file.h"
@@ -54,6 +55,9 @@ class Mirror {
 
   Result<void> run() {
     StopSignal signal([] {});
+    if (!options_.did_docs.empty()) {
+      STANDPIPE_CHECK(load_did_docs(options_.did_docs, did_keys_));
+    }
     STANDPIPE_CHECK(open());
     auto worked = start(signal);
     if (worked) worked = watch(signal);
@@ -163,6 +167,7 @@ class Mirror {
     };
     storage::StreamInfo dialled = stream;
     archiver::StreamOptions following = options_.stream;
+    following.check.keys = &did_keys_;
     simulated_.redirect(dialled, following.writer);
     STANDPIPE_TRY(auto archiver,
                   StreamArchiver::start(*archive_, dialled, following, std::move(callbacks)));
@@ -310,6 +315,7 @@ class Mirror {
   }
 
   const MirrorOptions& options_;
+  DidKeys did_keys_;  // not changed once streams are followed
   std::optional<HeldArchive> held_;
   std::unique_ptr<storage::Archive> read_only_;
   storage::Archive* archive_ = nullptr;  // one of the two

@@ -32,6 +32,7 @@ struct MirrorOptions {
   std::string ready_file;  // written once it listens and follows; empty: none
   storage::ArchiveOptions archive;
   archiver::StreamOptions stream;
+  std::string did_docs;  // to check signatures at ingest; empty: none
   replay::ServerOptions server;
   std::int64_t status_interval_ms = 1'000;  // 0: no status
   bool is_json = false;                     // status as JSON, on standard output

@@ -29,6 +29,7 @@ struct Given {
   std::string from = "oldest";
   std::size_t density = 0;
   std::size_t on_reset = 0;
+  std::size_t verify_ingest = 0;
   std::size_t cursor_mode = 0;
   std::uint64_t live_bytes = replay::LiveLog::Limits{}.bytes_max;
   std::uint64_t cache_bytes = storage::ArchiveOptions{}.run_cache_bytes;
@@ -82,6 +83,11 @@ void add_archiver_options(OptionTable& table, Given& given) {
                "Whether a skipped seq is a gap (relays: dense)");
   table.choice("on-upstream-reset", {"wait", "new-epoch"}, &given.on_reset,
                "When upstream has begun its seqs anew: wait for 'epoch new', or begin one");
+  table.choice("verify-ingest", {"off", "structure", "full"}, &given.verify_ingest,
+               "Judge frames behind the ingest's back, on a thread for each stream: counted in the "
+               "status, told in the log, nothing dropped (docs/verify.md)");
+  table.text("did-docs", "FILE", &given.mirror.did_docs,
+             "DID documents, to check signatures with --verify-ingest full");
   table.text("tls-ca", "FILE", &given.mirror.stream.upstream.ws.tls_ca_file,
              "Trust the certificates in this PEM file, too");
   table.duration_ms("commit-interval", &given.commit_interval_ms,
@@ -194,6 +200,10 @@ Result<void> complete(Given& given) {
   }
   stream.writer.commit_interval = milliseconds(given.commit_interval_ms);
   stream.writer.on_upstream_reset = static_cast<archiver::OnUpstreamReset>(given.on_reset);
+  stream.check.verify = static_cast<archiver::VerifyIngest>(given.verify_ingest);
+  if (!mirror.did_docs.empty() && stream.check.verify != archiver::VerifyIngest::full) {
+    return Error{Errc::invalid, "--did-docs: of use with --verify-ingest full alone"};
+  }
   const std::string& ca = stream.upstream.ws.tls_ca_file;
   if (!ca.empty() && ::access(ca.c_str(), R_OK) != 0) {
     return Error{Errc::invalid,

@@ -26,6 +26,24 @@ std::string rough_time(double seconds) {
   return fmt::format("{:.1f} days", seconds / 86'400);
 }
 
+// What verification at ingest has come to; null where there is none.
+json check_as_json(const archiver::IngestCheckStats& check) {
+  if (check.verify == archiver::VerifyIngest::off) return nullptr;
+  json by_finding = json::object();
+  for (const auto& [what, count] : check.by_finding) by_finding[std::string(what)] = count;
+  return {{"depth", archiver::to_string(check.verify)},
+          {"checked", to_int(check.checked)},
+          {"frames", check.frames},
+          {"invalid", check.invalid},
+          {"findings_by_kind", std::move(by_finding)},
+          {"signatures",
+           {{"valid", check.signatures.valid},
+            {"wrong", check.signatures.wrong},
+            {"unchecked", check.signatures.unchecked()}}},
+          {"missed", check.missed},
+          {"error", check.error}};
+}
+
 json number_or_null(const std::optional<double>& value) {
   return value ? json(*value) : json(nullptr);
 }
@@ -73,6 +91,9 @@ std::string MirrorStatus::line(const MirrorSample& sample) {
     }
     text += fmt::format(", {:.0f} frames/s, {}/s | ", rates.frames,
                         format_size(static_cast<std::uint64_t>(rates.bytes)));
+    if (stream.check.invalid > 0) {
+      text += fmt::format("{} invalid | ", format_count(stream.check.invalid));
+    }
   }
   if (sample.server) {
     const replay::ServerStats& server = *sample.server;
@@ -136,7 +157,8 @@ std::string MirrorStatus::json(const MirrorSample& sample) {
                               {"gaps", stream.gaps},
                               {"commits", stream.commits},
                               {"queue_bytes", stream.queue_bytes},
-                              {"queue_bytes_max", stream.queue_bytes_max}});
+                              {"queue_bytes_max", stream.queue_bytes_max},
+                              {"verify", check_as_json(stream.check)}});
   }
   if (sample.server) {
     const replay::ServerStats& server = *sample.server;

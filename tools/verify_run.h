@@ -10,14 +10,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <vector>
 
 #include "schema/base/bytes.h"
 #include "schema/base/result.h"
+#include "schema/frame_follower.h"
 #include "schema/frame_verdict.h"
 #include "schema/key_source.h"
-#include "schema/repo_chain.h"
 #include "schema/seq.h"
 #include "storage/types.h"
 #include "tools/verify_pool.h"
@@ -29,21 +28,6 @@ struct VerifyRow {
   std::optional<Seq> seq;
   std::string_view did;
   const FrameFinding* finding = nullptr;  // not ours
-};
-
-struct SignatureCounts {
-  std::uint64_t valid = 0;
-  std::uint64_t wrong = 0;
-  std::uint64_t unreadable = 0;
-  std::uint64_t no_document = 0;
-  std::uint64_t no_key = 0;
-  std::uint64_t key_changed = 0;
-  std::uint64_t no_answer = 0;
-
-  void add(SignatureOutcome outcome);
-  std::uint64_t unchecked() const {
-    return unreadable + no_document + no_key + key_changed + no_answer;
-  }
 };
 
 struct VerifyTotals {
@@ -95,22 +79,15 @@ class VerifyRun {
   Result<void> take_oldest();
   Result<void> take(FrameVerdict& verdict);
   Result<void> pass_gaps(Seq seq);
-  bool check_seq(FrameVerdict& verdict);
   void count(const FrameVerdict& verdict);
-  void settle_signature(FrameVerdict& verdict);
-  void follow(FrameVerdict& verdict);
-  void remember_identity(const std::string& did);
 
-  const std::size_t repos_max_;
   std::function<void(const VerifyRow&)> on_finding_;
   NextGaps next_gaps_;
   std::vector<storage::Gap> gaps_;  // not passed yet, newest first
   Seq gaps_after_ = kSeqNone;       // they are asked for from here on
   bool has_more_gaps_ = false;
   VerifyBatch batch_;
-  RepoChain chain_;
-  std::unordered_set<std::string> identities_;  // whose keys may have changed within the range
-  std::uint64_t identities_forgotten_ = 0;
+  FrameFollower follower_;
   VerifyTotals totals_;
   VerifyPool pool_;  // last: its threads end first
 };

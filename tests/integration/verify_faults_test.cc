@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <functional>
 
-#include "schema/cbor_writer.h"
 #include "schema/event.h"
 #include "tests/support/verify_fixture.h"
 
@@ -15,28 +14,6 @@ using Report = VerifyReport;
 using Two = TwoRepos;
 
 // ---- planted faults ----
-
-// Changes the first byte of the last occurrence of `part`.
-Bytes with_change(Bytes frame, ByteView part) {
-  const auto at = std::find_end(frame.begin(), frame.end(), part.begin(), part.end());
-  EXPECT_NE(at, frame.end());
-  if (at != frame.end()) *at ^= std::byte{1};
-  return frame;
-}
-
-// With other blocks.
-Bytes with_blocks(const Bytes& frame, ByteView blocks) {
-  const Event event = decode_event(frame).value();
-  const ByteView old = std::get<Commit>(event).blocks;
-  Bytes old_item, new_item;
-  CborWriter(old_item).write_bytes(old);
-  CborWriter(new_item).write_bytes(blocks);
-  Bytes out = frame;
-  const auto at = std::search(out.begin(), out.end(), old_item.begin(), old_item.end());
-  const auto after = out.erase(at, at + static_cast<std::ptrdiff_t>(old_item.size()));
-  out.insert(after, new_item.begin(), new_item.end());
-  return out;
-}
 
 // What is found in the two repositories after `plant`, with their true documents at hand.
 class Planted : public VerifyFixture {

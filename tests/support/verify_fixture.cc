@@ -1,9 +1,12 @@
 #include "tests/support/verify_fixture.h"
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 #include <utility>
 
+#include "schema/cbor_writer.h"
+#include "schema/event.h"
 #include "tests/support/shared_data.h"
 
 namespace standpipe::test {
@@ -58,6 +61,26 @@ std::string VerifyFixture::real_documents() {
 std::string VerifyFixture::given_text(const std::string& name, const std::string& text) const {
   std::ofstream(dir / name, std::ios::binary) << text;
   return dir / name;
+}
+
+Bytes with_change(Bytes frame, ByteView part) {
+  const auto at = std::find_end(frame.begin(), frame.end(), part.begin(), part.end());
+  EXPECT_NE(at, frame.end());
+  if (at != frame.end()) *at ^= std::byte{1};
+  return frame;
+}
+
+Bytes with_blocks(const Bytes& frame, ByteView blocks) {
+  const Event event = decode_event(frame).value();
+  const ByteView old = std::get<Commit>(event).blocks;
+  Bytes old_item, new_item;
+  CborWriter(old_item).write_bytes(old);
+  CborWriter(new_item).write_bytes(blocks);
+  Bytes out = frame;
+  const auto at = std::search(out.begin(), out.end(), old_item.begin(), old_item.end());
+  const auto after = out.erase(at, at + static_cast<std::ptrdiff_t>(old_item.size()));
+  out.insert(after, new_item.begin(), new_item.end());
+  return out;
 }
 
 TwoRepos::TwoRepos() {

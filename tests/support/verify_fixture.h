@@ -37,6 +37,11 @@ class VerifyFixture : public CliFixture {
   int files_ = 0;
 };
 
+// Changes the first byte of the last occurrence of `part`.
+Bytes with_change(Bytes frame, ByteView part);
+// The same commit with other blocks.
+Bytes with_blocks(const Bytes& frame, ByteView blocks);
+
 // Two repositories, whose commits alternate: eight that create a record each, seqs 1 to 8; then one
 // of `a` with two operations and one of `b` with none.
 struct TwoRepos {

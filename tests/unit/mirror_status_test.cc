@@ -172,7 +172,8 @@ TEST(MirrorStatus, JsonHasEveryCount) {
       {"gaps", 10},
       {"commits", 11},
       {"queue_bytes", 12},
-      {"queue_bytes_max", 13}};
+      {"queue_bytes_max", 13},
+      {"verify", nullptr}};
   const json shown = json::parse(text);
   EXPECT_EQ(shown["streams"], json::array({expected}));
   EXPECT_EQ(shown["time_ms"], kNowMs);
@@ -181,6 +182,31 @@ TEST(MirrorStatus, JsonHasEveryCount) {
   EXPECT_EQ(shown["stored_bytes"], 1 << 20);
   EXPECT_EQ(shown["log_bytes"], 1 << 19);
   EXPECT_FALSE(shown.contains("server"));
+}
+
+TEST(MirrorStatus, WhatIsVerifiedAtIngestIsCounted) {
+  MirrorSample now = sample();
+  archiver::IngestCheckStats& check = now.streams[0].check;
+  check.verify = archiver::VerifyIngest::full;
+  check.checked = Seq{26'653'242'400};
+  check.frames = 90;
+  check.invalid = 1'002;
+  check.by_finding = {{"block_hash_wrong", 2}, {"rev_not_rising", 1'001}};
+  check.signatures.valid = 5;
+  check.signatures.wrong = 6;
+  check.signatures.no_document = 7;
+  check.missed = 3;
+  check.error = "corrupt: a group";
+  const json expected{{"depth", "full"},
+                      {"checked", 26'653'242'400},
+                      {"frames", 90},
+                      {"invalid", 1'002},
+                      {"findings_by_kind", {{"block_hash_wrong", 2}, {"rev_not_rising", 1'001}}},
+                      {"signatures", {{"valid", 5}, {"wrong", 6}, {"unchecked", 7}}},
+                      {"missed", 3},
+                      {"error", "corrupt: a group"}};
+  EXPECT_EQ(json::parse(MirrorStatus().json(now))["streams"][0]["verify"], expected);
+  EXPECT_NE(MirrorStatus().line(now).find(" | 1,002 invalid | "), std::string::npos);
 }
 
 TEST(MirrorStatus, JsonOfAServerCountsWhyConnectionsEnded) {
