@@ -10,6 +10,8 @@ std::uint64_t tail_of(ByteView cid) {
   return cid.size() < 8 ? 0 : load_be<std::uint64_t>(cid.data() + cid.size() - 8);
 }
 
+constexpr std::uint64_t bit_of(std::uint64_t tail) { return std::uint64_t{1} << (tail % 64); }
+
 }  // namespace
 
 Result<CarBlocks> CarBlocks::read(ByteView car, const CarOptions& options) {
@@ -20,8 +22,9 @@ Result<CarBlocks> CarBlocks::read(ByteView car, const CarOptions& options) {
     STANDPIPE_TRY(const std::optional<CarBlock> block, reader.next());
     if (!block) break;
     if (result.blocks_.size() == UINT32_MAX) return Error{Errc::limit, "CAR has too many blocks"};
-    result.by_tail_.push_back(
-        {tail_of(block->cid), static_cast<std::uint32_t>(result.blocks_.size())});
+    const std::uint64_t tail = tail_of(block->cid);
+    result.tails_seen_ |= bit_of(tail);
+    result.by_tail_.push_back({tail, static_cast<std::uint32_t>(result.blocks_.size())});
     result.blocks_.push_back(*block);
   }
   const std::vector<CarBlock>& blocks = result.blocks_;
@@ -35,6 +38,7 @@ Result<CarBlocks> CarBlocks::read(ByteView car, const CarOptions& options) {
 
 std::optional<ByteView> CarBlocks::find(ByteView cid) const {
   const std::uint64_t tail = tail_of(cid);
+  if ((tails_seen_ & bit_of(tail)) == 0) return std::nullopt;
   const auto found =
       std::lower_bound(by_tail_.begin(), by_tail_.end(), cid, [&](const Tag& tag, ByteView wanted) {
         if (tag.tail != tail) return tag.tail < tail;

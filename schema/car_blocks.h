@@ -37,6 +37,9 @@ class CarBlocks {
     std::uint32_t position;  // in blocks_
   };
   std::vector<Tag> by_tail_;
+  // One bit for each block, by the lowest bits of its tail: most of what a tree asks for is not
+  // there, and is told by this.
+  std::uint64_t tails_seen_ = 0;
 };
 
 }  // namespace standpipe

@@ -20,6 +20,21 @@ TEST(Sha256, MatchesThePublishedVectors) {
             "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }
 
+// Values by coreutils' sha256sum: what fits into one block with its padding, and what does not.
+TEST(Sha256, IsRightAroundTheEndOfABlock) {
+  const std::pair<std::size_t, std::string_view> expected[] = {
+      {54, "63cdf8f1f8a893e9c4cac6ed013c383912122dd0532d946bdde22d343fd5d5b4"},
+      {55, "94abcc11f65698688ffc2858efb9b3d55f20c579abaad82735ae6817887595f4"},
+      {56, "493a700b8fd71c2a186c018e1d3a9b1bebbcec358a13daa67e76a788fddc2e07"},
+      {63, "d4bacb34b88e17aabe42b5e49c36ab951d4fe19a13c11410eebbc73265e4edfe"},
+      {64, "2519b49bcf69feac270ac3c8631539e8caed4c7e6a62c6cc5511228a61780745"},
+      {65, "f39cdc2584758c99cf81c1f41d2572f54e17066afffc9d187aeafe5f7cbe2122"},
+  };
+  for (const auto& [length, digest] : expected) {
+    EXPECT_EQ(to_hex(sha256(as_bytes(std::string(length, 'k')))), digest) << length;
+  }
+}
+
 TEST(Sha256, PartsHashAsIfTheyWereJoined) {
   const ByteView whole = as_bytes(kTwoBlocks);
   for (std::size_t at = 0; at <= whole.size(); ++at) {
