@@ -31,7 +31,7 @@ enum class BadFrame : std::uint8_t {
   reconnect,  ///< drop the connection, as the event-stream page asks. The next connection asks for
               ///< the same cursor; a frame that is bad again there is skipped, or it would come for
               ///< ever
-  fail,  ///< throw FirehoseDecodingError
+  fail,       ///< throw FirehoseDecodingError
 };
 
 /// What to do when the server closes with code 1000 or 1001, or without a code.

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 
 #include <algorithm>
 #include <atomic>
@@ -15,17 +14,20 @@
 #include <boost/asio/ssl/error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
-#include <boost/beast/http/field.hpp>
-#include <boost/beast/http/string_body.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/write.hpp>
 #include <boost/beast/ssl/ssl_stream.hpp>
-#include <boost/beast/websocket/ssl.hpp>
-#include <boost/beast/websocket/stream.hpp>
 #include <exception>
 #include <utility>
 
+#include "archiver/firehose/control_writer.h"
 #include "archiver/firehose/resolver.h"
-#include "schema/base/clock.h"
+#include "archiver/firehose/server_frames.h"
+#include "archiver/firehose/ws_handshake.h"
+#include "archiver/firehose/ws_tls.h"
 
 namespace standpipe::firehose {
 namespace {
@@ -33,19 +35,16 @@ namespace {
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = beast::http;
-namespace websocket = beast::websocket;
 using SteadyClock = std::chrono::steady_clock;
 using Tcp = asio::ip::tcp;
-using PlainStream = websocket::stream<beast::tcp_stream>;
-using TlsStream = websocket::stream<beast::ssl_stream<beast::tcp_stream>>;
-using Response = websocket::response_type;
+using PlainStream = beast::tcp_stream;
+using TlsStream = beast::ssl_stream<beast::tcp_stream>;
+using Response = http::response<http::empty_body>;
 
 constexpr auto kNet = asio::as_tuple(asio::use_awaitable);
-constexpr std::size_t kPieceBytes = 64 << 10;  // to read into, at first and beyond the head
-
-bool is_redirect(unsigned status) {
-  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
+constexpr std::uint32_t kAnswerHeadMax = 16 << 10;    // bytes
+constexpr std::size_t kHandshakeBytesMax = 64 << 10;  // with what comes behind it
+constexpr std::uint16_t kProtocolError = 1002;
 
 // Beast's views, strings and fixed strings alike.
 template <typename Text>
@@ -53,51 +52,15 @@ std::string_view as_view(const Text& text) {
   return {text.data(), text.size()};
 }
 
-WsEnd end_of(WsEndKind kind, std::string detail) {
-  WsEnd end;
-  end.kind = kind;
-  end.detail = std::move(detail);
-  return end;
-}
-
-// What the upstream answered to a request that it did not upgrade.
-WsEnd refusal(const Response& response) {
-  WsEnd end = end_of(WsEndKind::http_status,
-                     fmt::format("HTTP {} {}", response.result_int(), as_view(response.reason())));
-  end.http_status = static_cast<int>(response.result_int());
-  const auto field = response.find(http::field::retry_after);
-  if (field != response.end()) {
-    end.retry_after = parse_retry_after(as_view(field->value()), SystemClock::instance().now_ms());
-  }
-  return end;
-}
-
-// Trusts what the system trusts and `tls_ca_file`; TLS 1.2 and newer.
-Result<void> set_up(asio::ssl::context& context, const WsOptions& options) {
-  beast::error_code ec;
-  context.set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_compression,
-                      ec);
-  SSL_CTX_set_min_proto_version(context.native_handle(), TLS1_2_VERSION);
-  context.set_default_verify_paths(ec);
-  if (ec) return Error{Errc::io, "the system's trusted certificates: " + ec.message()};
-  if (!options.tls_ca_file.empty()) {
-    context.load_verify_file(options.tls_ca_file, ec);
-    if (ec) return Error{Errc::io, options.tls_ca_file + ": " + ec.message()};
-  }
-  context.set_verify_mode(asio::ssl::verify_peer, ec);
-  return {};
-}
-
-// SNI, and the name that the certificate must be for.
-bool set_host(SSL* ssl, const std::string& host) {
-  X509_VERIFY_PARAM* const param = SSL_get0_param(ssl);
-  X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-  beast::error_code ec;
-  asio::ip::make_address(host, ec);
-  if (!ec) return X509_VERIFY_PARAM_set1_ip_asc(param, host.c_str()) == 1;
-  const long is_set = SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
-                               const_cast<char*>(host.c_str()));  // OpenSSL copies it
-  return is_set == 1 && X509_VERIFY_PARAM_set1_host(param, host.c_str(), host.size()) == 1;
+UpgradeAnswer answer_of(const Response& response) {
+  const auto text = [&](http::field name) { return as_view(response[name]); };
+  const auto has = [&](http::field name) { return response.count(name) > 0; };
+  return {response.version(),
+          text(http::field::upgrade),
+          text(http::field::connection),
+          text(http::field::sec_websocket_accept),
+          has(http::field::sec_websocket_extensions),
+          has(http::field::sec_websocket_protocol)};
 }
 
 }  // namespace
@@ -144,7 +107,7 @@ class WsConnection::Impl : public std::enable_shared_from_this<WsConnection::Imp
  private:
   using Addresses = Result<std::vector<std::string>>;
 
-  // Whatever is awaited ends with an error; ended_by() then says why.
+  // What is awaited ends with an error; ended_by() says why.
   void abort() {
     if (stream_ != nullptr) stream_->close();
     lookup_done_.cancel();
@@ -197,35 +160,35 @@ class WsConnection::Impl : public std::enable_shared_from_this<WsConnection::Imp
       WsEnd end = co_await visit_tls(std::move(*addresses));
       co_return end;
     }
-    PlainStream ws(executor_);
-    const Aborted aborted(*this, beast::get_lowest_layer(ws));
-    std::string failed = co_await connect(beast::get_lowest_layer(ws), std::move(*addresses));
+    PlainStream stream(executor_);
+    const Aborted aborted(*this, stream);
+    std::string failed = co_await connect(stream, std::move(*addresses));
     if (!failed.empty()) co_return ended_by(WsEndKind::connect, std::move(failed));
-    WsEnd end = co_await upgrade(ws);
+    WsEnd end = co_await upgrade(stream);
     co_return end;
   }
 
   asio::awaitable<WsEnd> visit_tls(std::vector<std::string> addresses) {
     asio::ssl::context context(asio::ssl::context::tls_client);
-    const Result<void> is_set_up = set_up(context, options_);
+    const Result<void> is_set_up = set_up_tls(context.native_handle(), options_.tls_ca_file);
     if (!is_set_up) co_return end_of(WsEndKind::tls, is_set_up.error().detail);
-    TlsStream ws(executor_, context);
-    const Aborted aborted(*this, beast::get_lowest_layer(ws));
-    std::string failed = co_await connect(beast::get_lowest_layer(ws), std::move(addresses));
+    TlsStream stream(executor_, context);
+    const Aborted aborted(*this, beast::get_lowest_layer(stream));
+    std::string failed = co_await connect(beast::get_lowest_layer(stream), std::move(addresses));
     if (!failed.empty()) co_return ended_by(WsEndKind::connect, std::move(failed));
-    SSL* const ssl = ws.next_layer().native_handle();
-    if (!set_host(ssl, url_.host)) {
+    SSL* const ssl = stream.native_handle();
+    if (!set_tls_host(ssl, url_.host)) {
       co_return end_of(WsEndKind::tls, "no certificate can be for " + url_.host);
     }
     doing_ = "the TLS handshake with " + url_.host;
-    auto [ec] = co_await ws.next_layer().async_handshake(asio::ssl::stream_base::client, kNet);
+    auto [ec] = co_await stream.async_handshake(asio::ssl::stream_base::client, kNet);
     if (ec) {
       const long verified = SSL_get_verify_result(ssl);
       const std::string why =
           verified == X509_V_OK ? ec.message() : X509_verify_cert_error_string(verified);
       co_return ended_by(WsEndKind::tls, fmt::format("TLS with {}: {}", url_.host, why));
     }
-    WsEnd end = co_await upgrade(ws);
+    WsEnd end = co_await upgrade(stream);
     co_return end;
   }
 
@@ -280,144 +243,199 @@ class WsConnection::Impl : public std::enable_shared_from_this<WsConnection::Imp
     co_return failed.empty() ? "the host has no address that can be used" : failed;
   }
 
-  template <typename Ws>
-  asio::awaitable<WsEnd> upgrade(Ws& ws) {
-    // The deadline of the dial holds until the stream is open. Half of idle_timeout without a byte
-    // brings a ping.
-    ws.set_option(websocket::stream_base::timeout{websocket::stream_base::none(),
-                                                  websocket::stream_base::none(), false});
-    ws.set_option(websocket::stream_base::decorator([this](websocket::request_type& request) {
-      request.set(http::field::user_agent, options_.user_agent);
-    }));
+  // The deadline of the dial holds until the stream is open.
+  template <typename Stream>
+  asio::awaitable<WsEnd> upgrade(Stream& stream) {
     doing_ = "the handshake with " + address_;
-    Response response;
-    const std::string host = host_header(url_);
-    const std::string place = target(url_, cursor_);
-    auto [ec] = co_await ws.async_handshake(response, host, place, kNet);
-    if (ec == websocket::error::upgrade_declined) {
-      const auto location = response.find(http::field::location);
-      if (!is_redirect(response.result_int())) co_return refusal(response);
-      if (location == response.end()) {
-        co_return end_of(WsEndKind::redirect,
-                         fmt::format("HTTP {} without a Location", response.result_int()));
-      }
-      location_ = std::string(as_view(location->value()));
-      co_return WsEnd{};
-    }
-    if (ec) {
-      const bool is_gone = ec == http::error::end_of_stream || ec == asio::error::eof ||
-                           ec.category() == asio::error::get_system_category();
-      co_return ended_by(is_gone ? WsEndKind::lost : WsEndKind::protocol,
-                         fmt::format("handshake with {}: {}", address_, ec.message()));
+    const std::string key = fresh_websocket_key();
+    http::request<http::empty_body> request(http::verb::get, target(url_, cursor_), 11);
+    request.set(http::field::host, host_header(url_));
+    request.set(http::field::upgrade, "websocket");
+    request.set(http::field::connection, "Upgrade");
+    request.set(http::field::sec_websocket_key, key);
+    request.set(http::field::sec_websocket_version, "13");
+    request.set(http::field::user_agent, options_.user_agent);
+    auto [write_ec, written] = co_await http::async_write(stream, request, kNet);
+    if (write_ec) co_return failed_handshake(write_ec);
+    beast::flat_buffer buffer(kHandshakeBytesMax);
+    http::response_parser<http::empty_body> parser;
+    parser.header_limit(kAnswerHeadMax);
+    parser.body_limit(boost::none);  // it is not read
+    auto [read_ec, read] = co_await http::async_read_header(stream, buffer, parser, kNet);
+    if (read_ec) co_return failed_handshake(read_ec);
+    const Response& response = parser.get();
+    if (response.result_int() != 101) co_return not_upgraded(response);
+    if (const auto fault = fault_of(answer_of(response), key); !fault.empty()) {
+      co_return ended_by(WsEndKind::protocol,
+                         fmt::format("handshake with {}: {}", address_, fault));
     }
     if (is_stopped_) co_return end_of(WsEndKind::stopped, "stopped");
     if (is_too_late_) co_return ended_by(WsEndKind::timeout, {});
-    WsEnd end = co_await read_all(ws);
+    ServerFrameReader frames(options_.message_bytes_max,
+                             std::min(options_.head_bytes, options_.message_bytes_max));
+    asio::buffer_copy(asio::buffer(frames.room().data(), frames.room().size()), buffer.data());
+    frames.add(buffer.size());
+    buffer.clear();
+    WsEnd end = co_await read_all(stream, frames);
+    is_watching_ = false;
+    idle_timer_.cancel();
+    if (writer_.is_writing()) stream_->close();
+    co_await writer_.wait();
     co_return end;
+  }
+
+  WsEnd failed_handshake(beast::error_code ec) const {
+    const bool is_gone = ec == http::error::end_of_stream || ec == asio::error::eof ||
+                         ec.category() == asio::error::get_system_category();
+    return ended_by(is_gone ? WsEndKind::lost : WsEndKind::protocol,
+                    fmt::format("handshake with {}: {}", address_, ec.message()));
+  }
+
+  // Sets location_ where it is to go on.
+  WsEnd not_upgraded(const Response& response) {
+    if (!is_redirect(response.result_int())) {
+      return refusal_of(response.result_int(), as_view(response.reason()),
+                        as_view(response[http::field::retry_after]));
+    }
+    const auto location = response.find(http::field::location);
+    if (location == response.end()) {
+      return end_of(WsEndKind::redirect,
+                    fmt::format("HTTP {} without a Location", response.result_int()));
+    }
+    location_ = std::string(as_view(location->value()));
+    return {};
   }
 
   // -- Reading ----------------------------------------------------------------------------------
 
-  template <typename Ws>
-  asio::awaitable<WsEnd> read_all(Ws& ws) {
+  template <typename Stream>
+  asio::awaitable<WsEnd> read_all(Stream& stream, ServerFrameReader& frames) {
     was_open_ = true;
     opened_at_ = SteadyClock::now();
     deadline_.cancel();
-    watch_idle(ws);
-    ws.read_message_max(0);  // the limit is ours: what exceeds it is passed over, not an error
-    ws.control_callback([this](websocket::frame_type kind, beast::string_view) {
-      if (kind == websocket::frame_type::close) expect_end();
-    });
-    is_paused_ = true;  // resume() may come before we wait
-    Flow flow = handler_->on_open({url_, address_, redirects_});
+    is_watching_ = options_.idle_timeout.count() > 0;
+    has_received();
+    watch_idle(stream);
+    Flow flow = call_handler([this] { return handler_->on_open({url_, address_, redirects_}); });
     for (;;) {
       if (flow == Flow::wait) {
-        co_await pause(ws);
+        co_await pause();
       }
-      if (flow == Flow::end) co_return ended_by(WsEndKind::handler, "not wanted any more");
+      if (flow == Flow::end) co_return ended_by_handler();
       if (is_stopped_) co_return end_of(WsEndKind::stopped, "stopped");
-      std::uint64_t total = 0;
-      std::size_t kept = 0;
-      do {
-        const asio::mutable_buffer room = room_after(kept);
-        auto [ec, size] = co_await ws.async_read_some(room, kNet);
-        if (ec) co_return end_of_reading(ws, ec);
-        total += size;
-        kept += size;
-        if (total > options_.message_bytes_max) kept = std::min(kept, options_.head_bytes);
-      } while (!ws.is_message_done());
-      WsMessage message;
-      message.bytes = ByteView(buffer_).first(kept);
-      message.bytes_total = total;
-      message.is_text = ws.got_text();
-      is_paused_ = true;
-      flow = handler_->on_message(message);
+      flow = Flow::go_on;
+      const ServerEvent event = frames.next();
+      if (event == ServerEvent::message) {
+        flow = deliver(frames);
+      } else if (event == ServerEvent::ping) {
+        writer_.send(stream, client_control_frame(kOpcodePong, frames.payload()));
+      } else if (event == ServerEvent::none) {
+        const std::span<std::byte> room = frames.room();
+        const asio::mutable_buffer target_buffer(room.data(), room.size());
+        auto [ec, size] = co_await stream.async_read_some(target_buffer, kNet);
+        if (ec) co_return end_of_reading(ec);
+        frames.add(size);
+        has_received();
+      } else if (event == ServerEvent::close) {
+        WsEnd end = closed_by(frames.close_code(), as_text(frames.payload()));
+        writer_.send(stream, client_close_frame(end.close_code));
+        co_await expect_end(stream, frames);
+        if (is_stopped_) co_return end_of(WsEndKind::stopped, "stopped");
+        co_return end;
+      } else if (event == ServerEvent::violation) {
+        writer_.send(stream, client_close_frame(kProtocolError));
+        co_return end_of(WsEndKind::protocol,
+                         fmt::format("reading from {}: {}", address_, frames.why()));
+      }
     }
   }
 
-  template <typename Ws>
-  void watch_idle(Ws& ws) {
-    const bool is_on = options_.idle_timeout.count() > 0;
-    websocket::stream_base::timeout timeout{websocket::stream_base::none(),
-                                            websocket::stream_base::none(), is_on};
-    if (is_on) timeout.idle_timeout = options_.idle_timeout;
-    ws.set_option(timeout);
+  Flow deliver(const ServerFrameReader& frames) {
+    const WsMessage message{frames.message(), frames.message_bytes(), frames.is_text()};
+    return call_handler([this, &message] { return handler_->on_message(message); });
+  }
+
+  // What it throws must not pass by what is being written.
+  template <typename Call>
+  Flow call_handler(const Call& call) {
+    is_paused_ = true;  // resume() may come before we wait
+    try {
+      return call();
+    } catch (const std::exception& error) {
+      thrown_ = error.what();
+      return Flow::end;
+    }
+  }
+
+  WsEnd ended_by_handler() const {
+    if (!thrown_.empty()) return end_of(WsEndKind::protocol, thrown_);
+    return ended_by(WsEndKind::handler, "not wanted any more");
   }
 
   // While nobody wants more, nothing is read, and the peer's pongs cannot be seen.
-  template <typename Ws>
-  asio::awaitable<void> pause(Ws& ws) {
+  asio::awaitable<void> pause() {
     if (!is_paused_ || is_stopped_) co_return;
-    ws.set_option(websocket::stream_base::timeout{websocket::stream_base::none(),
-                                                  websocket::stream_base::none(), false});
+    is_put_off_ = true;
     resumed_.expires_at(SteadyClock::time_point::max());
     [[maybe_unused]] auto waited = co_await resumed_.async_wait(kNet);
-    watch_idle(ws);
+    is_put_off_ = false;
+    has_received();
   }
 
-  // Beast answers a close frame and then reads on until the peer ends the connection, which a peer
-  // need not do.
-  void expect_end() {
-    has_close_frame_ = true;
+  // After both close frames the peer ends the connection, which it need not do.
+  template <typename Stream>
+  asio::awaitable<void> expect_end(Stream& stream, ServerFrameReader& frames) {
+    is_watching_ = false;
     close_timer_.expires_after(options_.close_timeout);
     close_timer_.async_wait([self = shared_from_this()](beast::error_code ec) {
       if (!ec) self->abort();
     });
-  }
-
-  // Where the next piece of a message goes, of which `kept` bytes are in buffer_ already. Once it
-  // is too large, `kept` stays at the head, and every piece goes behind that.
-  asio::mutable_buffer room_after(std::size_t kept) {
-    const std::size_t most = std::max(options_.message_bytes_max + 1, options_.head_bytes + 1);
-    if (buffer_.size() - kept < kPieceBytes && buffer_.size() < most + kPieceBytes) {
-      buffer_.resize(
-          std::min(std::max(2 * buffer_.size(), kept + kPieceBytes), most + kPieceBytes));
+    for (;;) {
+      const std::span<std::byte> room = frames.room();
+      const asio::mutable_buffer target_buffer(room.data(), room.size());
+      auto [ec, size] = co_await stream.async_read_some(target_buffer, kNet);
+      if (ec) co_return;
     }
-    return asio::buffer(buffer_.data() + kept, buffer_.size() - kept);
   }
 
-  template <typename Ws>
-  WsEnd end_of_reading(Ws& ws, beast::error_code ec) const {
+  WsEnd end_of_reading(beast::error_code ec) const {
     if (is_stopped_) return end_of(WsEndKind::stopped, "stopped");
-    // After its close frame the peer may be slow to finish: it is the frame that counts.
-    if (ec == websocket::error::closed || has_close_frame_) {
-      const websocket::close_reason& reason = ws.reason();
-      WsEnd end = end_of(WsEndKind::closed, fmt::format("closed by upstream: {} {}", reason.code,
-                                                        as_view(reason.reason)));
-      end.close_code = reason.code == websocket::close_code::none
-                           ? std::uint16_t{websocket::close_code::no_status}
-                           : reason.code;
-      end.close_reason = std::string(as_view(reason.reason));
-      return end;
-    }
-    if (ec == beast::error::timeout) {
+    if (is_idle_) {
       return end_of(WsEndKind::idle,
                     fmt::format("nothing received for {} ms", options_.idle_timeout.count()));
     }
-    const bool is_protocol =
-        ec.category() == websocket::make_error_code(websocket::error::closed).category();
-    return end_of(is_protocol ? WsEndKind::protocol : WsEndKind::lost,
-                  fmt::format("reading from {}: {}", address_, ec.message()));
+    return end_of(WsEndKind::lost, fmt::format("reading from {}: {}", address_, ec.message()));
+  }
+
+  // -- Liveness ---------------------------------------------------------------------------------
+
+  void has_received() {
+    received_at_ = SteadyClock::now();
+    is_pinged_ = false;
+  }
+
+  // At half of idle_timeout without a byte we ping; the peer has the other half, whatever a handler
+  // has kept us from seeing.
+  template <typename Stream>
+  void watch_idle(Stream& stream) {
+    if (!is_watching_) return;
+    const auto half = std::chrono::duration_cast<SteadyClock::duration>(options_.idle_timeout) / 2;
+    const auto silence = SteadyClock::now() - received_at_;
+    auto next_look = half;
+    if (is_put_off_ || silence < half) {
+      if (!is_put_off_) next_look = half - silence;
+    } else if (!is_pinged_) {
+      is_pinged_ = true;
+      writer_.send(stream, client_control_frame(kOpcodePing, {}));
+    } else {
+      is_idle_ = true;
+      abort();
+      return;
+    }
+    idle_timer_.expires_after(next_look);
+    idle_timer_.async_wait([self = shared_from_this(), &stream](beast::error_code ec) {
+      if (!ec) self->watch_idle(stream);
+    });
   }
 
   // While it lives, abort() closes `stream`.
@@ -438,7 +456,8 @@ class WsConnection::Impl : public std::enable_shared_from_this<WsConnection::Imp
   asio::steady_timer lookup_done_{executor_};
   asio::steady_timer close_timer_{executor_};
   asio::steady_timer resumed_{executor_};
-  bool is_paused_ = false;
+  asio::steady_timer idle_timer_{executor_};
+  ControlWriter writer_{executor_};
   WsHandler* handler_ = nullptr;  // not ours
   std::optional<Seq> cursor_;
   UpstreamUrl url_;      // what is being visited
@@ -450,9 +469,14 @@ class WsConnection::Impl : public std::enable_shared_from_this<WsConnection::Imp
   beast::tcp_stream* stream_ = nullptr;  // what abort() closes
   bool is_too_late_ = false;
   bool was_open_ = false;
-  bool has_close_frame_ = false;
   SteadyClock::time_point opened_at_;
-  Bytes buffer_ = Bytes(kPieceBytes);
+  std::string thrown_;       // by the handler
+  bool is_paused_ = false;   // resume() has not been called since the handler was ...
+  bool is_put_off_ = false;  // ... and is waited for
+  bool is_watching_ = false;
+  bool is_pinged_ = false;  // since we last received anything
+  bool is_idle_ = false;    // for too long
+  SteadyClock::time_point received_at_;
   std::atomic<bool> is_stopped_ = false;
 };
 

@@ -27,8 +27,12 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/archiver/firehose
   DESTINATION ${package_include_dir}/archiver COMPONENT library FILES_MATCHING PATTERN "*.h"
   PATTERN package EXCLUDE
   PATTERN client_core.h EXCLUDE
+  PATTERN control_writer.h EXCLUDE
   PATTERN resolver.h EXCLUDE
-  PATTERN ws_connection.h EXCLUDE)
+  PATTERN server_frames.h EXCLUDE
+  PATTERN ws_connection.h EXCLUDE
+  PATTERN ws_handshake.h EXCLUDE
+  PATTERN ws_tls.h EXCLUDE)
 
 configure_package_config_file(${package_dir}/standpipe-config.cmake.in
   ${PROJECT_BINARY_DIR}/package/standpipe-config.cmake
