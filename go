@@ -29,6 +29,7 @@ usage: ./go VERB
   fuzz [TARGET] [SECONDS]   run one fuzz target, or each of them, for SECONDS (default 60)
   interop [OPTION...]       run the clients of the field (npm, PyPI, Go) against a real mirror;
                             --client NAME, --scenario NAME: only those
+  docs                      make the reference of the client library: build/docs/html
   fmt                       format every source file
   lint                      check format, include arrows and clang-tidy's findings
   all                       everything that continuous integration does (.ci/run)
@@ -322,6 +323,13 @@ verb_interop() {
   python3 -B tests/interop/run.py --standpipe build/dev/standpipe --build build/interop "$@"
 }
 
+verb_docs() {
+  need doxygen
+  mkdir -p build/docs
+  doxygen docs/Doxyfile || die "the reference has warnings: see above"
+  say "docs: build/docs/html/index.html"
+}
+
 verb_fmt() {
   need clang-format
   sources | xargs clang-format -i
@@ -345,7 +353,7 @@ verb_lint() {
 verb="${1:-help}"
 [ "$#" -eq 0 ] || shift
 case "$verb" in
-  run | build | test | bench | fuzz | interop | fmt | lint) "verb_$verb" "$@" ;;
+  run | build | test | bench | fuzz | interop | docs | fmt | lint) "verb_$verb" "$@" ;;
   all) exec "$root/.ci/run" "$@" ;;
   help | --help | -h) usage ;;
   *) usage >&2; usage_error "no verb '$verb'" ;;

@@ -88,6 +88,7 @@ class AsyncFirehoseClient {
   void update_params(const Params& params);
   /// As FirehoseClient::cursor().
   std::optional<Seq> cursor() const;
+  /// Since the client was made. Any thread.
   ClientStats stats() const;
 
   /// The strand on which callbacks are called.

@@ -67,6 +67,7 @@ class FirehoseClient {
   /// What the next dial would ask for: the last seq that is done. None: what comes next. Any
   /// thread.
   std::optional<Seq> cursor() const;
+  /// Since the client was made. Any thread.
   ClientStats stats() const;
 
  protected:

@@ -52,6 +52,7 @@ enum class CursorMode : std::uint8_t {
   manual,          ///< update_params() alone, as in the original
 };
 
+/// Why a message was not delivered.
 enum class SkipReason : std::uint8_t {
   text,         ///< a text message
   too_large,    ///< beyond message_bytes_max: read, and never held
@@ -83,6 +84,8 @@ struct Hooks {
   std::function<void(const Skip& skip)> on_skip;
 };
 
+/// How a client behaves. Every duration is in milliseconds, every size in bytes; limits are
+/// inclusive.
 struct ClientOptions {
   /// "wss://bsky.network/xrpc" and every other form that parse_upstream_url() takes. Empty:
   /// wss://bsky.network/xrpc for repositories, wss://mod.bsky.app/xrpc for labels.
@@ -96,6 +99,7 @@ struct ClientOptions {
   std::size_t message_bytes_max = kFrameBytesMax;
   /// How long to wait before each dial.
   ReconnectOptions reconnect;
+  /// What ends a connection, and what ends the stream: see docs/client-library.md.
   BadFrame on_bad_frame = BadFrame::skip;
   CleanClose on_clean_close = CleanClose::reconnect;
   OnErrorFrame on_error_frame = OnErrorFrame::fail;

@@ -38,8 +38,10 @@ struct Unknown {
   ByteView body;           ///< CBOR, well-formed
 };
 
+/// What subscribeRepos sends, and has ever sent.
 using SubscribeReposMessage =
     std::variant<Commit, Sync, Identity, Account, Info, Handle, Migrate, Tombstone, Unknown>;
+/// What subscribeLabels sends.
 using SubscribeLabelsMessage = std::variant<Labels, Info, Unknown>;
 
 /// Decodes the body; `blocks` of a #commit stays bytes, for Car::from_bytes(). Lenient: fields in

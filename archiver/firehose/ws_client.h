@@ -1,8 +1,8 @@
 // One WebSocket connection to an upstream: dial, handshake, read until it ends.
 //
 // Free of storage/: part of the client library. `ws_connection.h` is the same on an executor of the
-// caller's; Beast does HTTP and TLS; the
-// frames of RFC 6455 are read by server_frames.h, in large pieces.
+// caller's. Beast does HTTP and TLS; the frames are read by `server_frames.h`, in large pieces.
+// Spec: RFC 6455.
 // permessage-deflate is never offered: frames are hashes and signatures, there is nothing to gain.
 #pragma once
 
