@@ -87,6 +87,14 @@ json PlayFixture::wait_for_fault(std::size_t number, std::uint64_t times) const 
   });
 }
 
+void PlayFixture::wait_until_caught_up(std::size_t connection) const {
+  poll("connection " + std::to_string(connection) + " to be caught up", [&](const json& now) {
+    if (now["connections"].size() < connection) return json();
+    const json& one = now["connections"][connection - 1];
+    return one["caught_up"] == true || one["end"] != "open" ? one : json();
+  });
+}
+
 json PlayFixture::wait_for_end(std::size_t connection) const {
   return poll("the end of connection " + std::to_string(connection), [&](const json& now) {
     if (now["connections"].size() < connection) return json();
@@ -120,6 +128,18 @@ std::vector<std::int64_t> PlayFixture::cursors_asked() const {
     all.push_back(one["cursor"].is_null() ? -1 : one["cursor"].get<std::int64_t>());
   }
   return all;
+}
+
+void expect_sent(Subscriber& subscriber, const std::vector<Bytes>& frames) {
+  const std::vector<Bytes> read = subscriber.read_frames(frames.size());
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    ASSERT_TRUE(read[i] == frames[i]) << "message " << i << ": seq " << seq_of(read[i]).value_or(0);
+  }
+  EXPECT_TRUE(subscriber.read_until_pong().empty());
+}
+
+void expect_sent(Subscriber&& subscriber, const std::vector<Bytes>& frames) {
+  expect_sent(subscriber, frames);
 }
 
 std::string raw_frames(const std::vector<Bytes>& frames) {

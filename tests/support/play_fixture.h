@@ -37,6 +37,8 @@ class PlayFixture : public MirrorStatusFixture {
   nlohmann::json report() const;  // as it is now
   // Until fault `number`, from 1, has happened so often; returns its part of the report.
   nlohmann::json wait_for_fault(std::size_t number, std::uint64_t times = 1) const;
+  // Until a connection, from 1, has been sent everything, or it has ended.
+  void wait_until_caught_up(std::size_t connection) const;
   // Until a connection, from 1, is there and has ended.
   nlohmann::json wait_for_end(std::size_t connection) const;
   // Asks it to stop, expects that exit status, and returns the report that it has printed.
@@ -57,6 +59,9 @@ class PlayFixture : public MirrorStatusFixture {
   int files_ = 0;
 };
 
+// That these come next, and then nothing.
+void expect_sent(Subscriber& subscriber, const std::vector<Bytes>& frames);
+void expect_sent(Subscriber&& subscriber, const std::vector<Bytes>& frames);
 // What --raw writes of frames.
 std::string raw_frames(const std::vector<Bytes>& frames);
 

@@ -135,8 +135,9 @@ bool Connection::turn() {
 
 void Connection::wait() {
   // The kernel does not tell when the peer has acknowledged: there is only asking again.
-  const bool asks_again =
-      phase_ == Phase::resetting || (phase_ == Phase::ended && state_.is_finishing());
+  const bool asks_again = phase_ == Phase::resetting ||
+                          (phase_ == Phase::ended && state_.is_finishing()) ||
+                          (phase_ == Phase::serving && awaits_acknowledgement_);
   int timeout = asks_again ? 1 : -1;
   if (is_delayed_ && phase_ == Phase::serving) {
     const auto left =

@@ -137,7 +137,8 @@ class Connection {
   bool waits_for_pong_ = false;
   std::optional<bool> answers_pings_;  // unknown until there is one
   bool is_caught_up_ = false;
-  bool ends_tls_ = true;  // the end is meant: close_notify before FIN
+  bool awaits_acknowledgement_ = false;  // to be caught up
+  bool ends_tls_ = true;                 // the end is meant: close_notify before FIN
 };
 
 }  // namespace standpipe::tools::play

@@ -56,6 +56,8 @@ bool Connection::is_delayed() {
 
 void Connection::note_caught_up() {
   if (is_caught_up_ || !state_.is_at_end(index_)) return;
+  awaits_acknowledgement_ = !stream_.is_acknowledged();
+  if (awaits_acknowledgement_) return;
   is_caught_up_ = true;
   record([](ConnectionRecord& record) { record.is_caught_up = true; });
 }

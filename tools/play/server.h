@@ -60,7 +60,7 @@ struct ConnectionRecord {
   HttpHeaders headers;
   std::optional<std::int64_t> cursor;
   bool is_upgraded = false;
-  bool is_caught_up = false;      // it has been sent the last frame of the list, at some time
+  bool is_caught_up = false;      // its kernel has had the last frame of the list, at some time
   std::uint64_t frames_sent = 0;  // from the list, repeated ones each time; handed to TCP whole
   std::int64_t greatest_seq_sent = 0;
   std::vector<std::int64_t> seqs_sent;  // theirs, in order; the first of them (PlayOptions)
