@@ -274,6 +274,8 @@ bool Appender::Impl::records_gaps() const {
     case Density::automatic:
       break;
   }
+  // A labeler's seqs are rows of its own table; many are never sent.
+  if (kind_ == StreamKind::labels) return false;
   return next_.steps < kDensitySteps || next_.steps_skipping * 4 <= next_.steps;
 }
 

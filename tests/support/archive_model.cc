@@ -106,6 +106,7 @@ Judgement EpochModel::accept(const ModelFrame& frame) {
 
 bool EpochModel::is_sparse() const {
   if (density_ != Density::automatic) return density_ == Density::sparse;
+  if (kind_ == StreamKind::labels) return true;
   return pending_.steps >= kStepsBeforeSparse && pending_.steps_skipping * 4 > pending_.steps;
 }
 

@@ -340,6 +340,14 @@ TEST_F(AppenderTest, AutomaticDensityFindsASparseStreamOut) {
   EXPECT_LE(recorded, 65U);
 }
 
+TEST_F(AppenderTest, AutomaticDensityTakesALabelerForSparse) {
+  given_archive();
+  Appender labeler = given_stream("labeler", StreamKind::labels, Density::automatic);
+  for (std::int64_t seq : {10, 20, 30}) expect_accepted(labeler, make_frame(seq), clock.now_ms());
+  ASSERT_OK(labeler.commit());
+  EXPECT_THAT(gaps_of(other()), IsEmpty());
+}
+
 TEST_F(AppenderTest, AutomaticDensityTakesARelayWithSomeSkipsForDense) {
   given_archive();
   Appender automatic = given_stream("unknown", StreamKind::repos, Density::automatic);
