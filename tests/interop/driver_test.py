@@ -26,7 +26,8 @@ class Judging(unittest.TestCase):
         return world.verdicts[client.name]
 
     def setUp(self):
-        self.expected = [view for frame in make_frames("labels", 4) for view in views.message(frame)]
+        frames = make_frames("labels", 4)
+        self.expected = [view for frame in frames for view in views.message(frame)]
 
     def test_the_same_events_pass(self):
         self.assertEqual(self.judged(list(self.expected)), (True, "4 events"))

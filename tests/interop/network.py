@@ -59,13 +59,15 @@ class Upstream:
             request = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             target = urlsplit(request.split(" ", 2)[1])
             stream = PATHS[target.path]
-            headers = dict(line.split(": ", 1) for line in request.split("\r\n")[1:] if ": " in line)
+            lines = request.split("\r\n")[1:]
+            headers = dict(line.split(": ", 1) for line in lines if ": " in line)
             headers = {name.lower(): value for name, value in headers.items()}
             accept = base64.b64encode(hashlib.sha1(
                 (headers["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()
             ).digest()).decode()
-            writer.write(("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                          f"Connection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n").encode())
+            head = ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                    f"Connection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n")
+            writer.write(head.encode())
             cursor = parse_qs(target.query).get("cursor")
             frames = self.frames[stream]
             at = len(frames)
@@ -196,8 +198,9 @@ class DidDirectory:
             body = self.documents.get(did)
             status = "200 OK" if body else "404 Not Found"
             body = body or b'{"message":"not registered"}'
-            writer.write((f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n"
-                          f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n").encode() + body)
+            head = (f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n"
+                    f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n")
+            writer.write(head.encode() + body)
             await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass

@@ -1,4 +1,4 @@
-"""What each client meets. A scenario plays with all of them at once, and leaves a verdict on each."""
+"""What each client meets. A scenario plays with all at once, and leaves a verdict on each."""
 
 import asyncio
 import json
@@ -34,8 +34,7 @@ async def live_only(world):
     await world.archive(20)
     await world.start_clients(cursor=None, through=lambda run: world.proxy())
     # Once its handshake is over a client has its place in the stream: right behind the newest.
-    for run in world.runs:
-        await asyncio.wait_for(run.proxy.upgraded.wait(), 90)
+    await world.until_each_is_connected()
     await world.send(100)
     await world.expect(20)
 
@@ -67,7 +66,8 @@ async def outdated_cursor(world):
         names = [info["name"] for info in run.infos]
         wanted = ["OutdatedCursor"] if run.client.shows_info else []
         if names != wanted or (wanted and run.first_info_at != 0):
-            world.verdicts[run.client.name] = (False, f"#info: {names}, behind {run.first_info_at} events")
+            text = f"#info: {names}, behind {run.first_info_at} events"
+            world.verdicts[run.client.name] = (False, text)
 
 
 async def cutover_under_load(world):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """docs/clients.md shows lines of the client programs here: checks that they are the same, or with
---write makes them so. A snippet stands between `docs: begin` and `docs: end` in its program, and in
-the page below a comment `<!-- tests/interop/FILE -->`."""
+--write makes them so. A snippet is what stands between `docs: begin` and `docs: end` in its
+program, once or more, and in the page it stands below a comment `<!-- tests/interop/FILE -->`."""
 
 import re
 import sys
@@ -15,10 +15,10 @@ SNIPPET = re.compile(r"(<!-- (tests/interop/\S+) -->\n```\w+\n)(.*?)(```\n)", re
 
 def snippet(file):
     text = (ROOT / file).read_text()
-    found = re.search(r"^[^\n]*docs: begin\n(.*?)^[^\n]*docs: end", text, re.S | re.M)
-    if found is None:
+    parts = re.findall(r"^[^\n]*docs: begin\n(.*?)^[^\n]*docs: end", text, re.S | re.M)
+    if not parts:
         raise ValueError(f"{file} has no lines between 'docs: begin' and 'docs: end'")
-    return textwrap.dedent(found.group(1)).strip("\n") + "\n"
+    return "\n".join(textwrap.dedent(part).strip("\n") + "\n" for part in parts)
 
 
 def renewed(page):

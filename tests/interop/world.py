@@ -89,7 +89,7 @@ class World:
         return Proxy(self.standpipe.port, **options)
 
     async def until_each(self, is_true, what):
-        """Waits for every client; one that does not get there has failed, and is waited for no more."""
+        """Waits for every client. One that does not get there has failed, and is left alone."""
         async def wait(run):
             try:
                 if await asyncio.wait_for(run.until(is_true), PATIENCE_S):
@@ -100,6 +100,16 @@ class World:
             self.fail(run, f"{what}: {problem}")
 
         await asyncio.gather(*(wait(run) for run in self.runs if not self.has_failed(run)))
+
+    async def until_each_is_connected(self):
+        """By way of its proxy: it has been sent the end of its handshake."""
+        async def wait(run):
+            try:
+                await asyncio.wait_for(run.proxy.upgraded.wait(), PATIENCE_S)
+            except asyncio.TimeoutError:
+                self.fail(run, f"not connected within {PATIENCE_S} s: {run.last_words()}")
+
+        await asyncio.gather(*(wait(run) for run in self.runs))
 
     def fail(self, run, text):
         self.verdicts.setdefault(run.client.name, (False, text))
@@ -112,8 +122,8 @@ class World:
         them is. The newest frame must be the last that there is: whoever has it has everything."""
         expected = {}
         for run in self.runs:
-            frames = self.frames(run.client.stream)[first:]
-            expected[run.client.name] = [event for frame in frames for event in run.client.view(frame)]
+            frames, view = self.frames(run.client.stream)[first:], run.client.view
+            expected[run.client.name] = [event for frame in frames for event in view(frame)]
         await self.until_each(lambda run: has_come_to(run, expected[run.client.name]),
                               "wants the newest frame")
         for run in self.runs:

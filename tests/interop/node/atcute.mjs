@@ -1,5 +1,7 @@
+// docs: begin
 import { ComAtprotoSyncSubscribeRepos } from '@atcute/atproto'
 import { FirehoseSubscription } from '@atcute/firehose'
+// docs: end
 import { report, reportMessage, service, startCursor } from './report.mjs'
 
 // docs: begin

@@ -31,14 +31,14 @@ export function report(line) {
 
 export const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex')
 
-// A decoded value as JSON: bytes as their hash, CIDs as text, whatever the library's types for both.
+// A decoded value as JSON: bytes as their hash, CIDs as text, whatever the library has for both.
 export function plain(value) {
   if (value === null || typeof value !== 'object') return value
   if (value instanceof Uint8Array) return { $sha256: sha256(value) }
-  if (typeof value.$bytes === 'string') return { $sha256: sha256(Buffer.from(value.$bytes, 'base64')) }
+  if (typeof value.$bytes === 'string') return plain(Buffer.from(value.$bytes, 'base64'))
   if (typeof value.$link === 'string') return { $link: value.$link }
   if (value.asCID || value['/']) return { $link: value.toString() }
-  if (value.constructor?.name === 'BlobRef') return plain(value.original) // @atproto/lexicon's class
+  if (value.constructor?.name === 'BlobRef') return plain(value.original) // of @atproto/lexicon
   if (Array.isArray(value)) return value.map(plain)
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item)]))
 }

@@ -1,4 +1,6 @@
+// docs: begin
 import { Firehose } from '@skyware/firehose'
+// docs: end
 import { plain, report, service, startCursor } from './report.mjs'
 
 // docs: begin

@@ -1,7 +1,11 @@
+// docs: begin
 import { IdResolver } from '@atproto/identity'
 import { Firehose } from '@atproto/sync'
+// docs: end
 import { service, startCursor } from './report.mjs'
-import { reportError, reportEvent, resolverOptions, unauthenticatedCommits } from './sync_report.mjs'
+import * as sync from './sync_report.mjs'
+
+const { reportError, reportEvent, resolverOptions, unauthenticatedCommits } = sync
 
 // docs: begin
 let cursor = startCursor

@@ -1,8 +1,8 @@
 // For the programs on @atproto/sync: its events, one for each operation of a commit, as lines.
 import { plain, report } from './report.mjs'
 
-// The directory of DIDs is the test's own. It is on loopback, which the resolver's own fetch refuses,
-// and answers when a busy machine lets it.
+// The directory of DIDs is the test's own. It is on loopback, which the resolver's own fetch
+// refuses, and answers when a busy machine lets it.
 export const resolverOptions = {
   plcUrl: process.env.INTEROP_PLC_URL,
   fetch: globalThis.fetch,
@@ -19,5 +19,6 @@ export function reportEvent({ blocks, uri, didDocument, ...event }) {
 
 export function reportError(error) {
   const cause = error.cause ?? error
-  report({ error: cause.error ? `${cause.error}: ${cause.message}` : String(cause), seq: error.event?.seq })
+  const text = cause.error ? `${cause.error}: ${cause.message}` : String(cause)
+  report({ error: text, seq: error.event?.seq })
 }

@@ -1,5 +1,7 @@
+// docs: begin
 import { decodeFirst } from '@atcute/cbor'
 import WebSocket from 'ws'
+// docs: end
 import { report, service, sha256, startCursor } from './report.mjs'
 
 let cursor = startCursor
@@ -23,7 +25,7 @@ function connect() {
     onFrame(frame, header, body)
   })
   socket.on('error', () => {}) // 'close' follows
-  socket.on('close', () => isRefused || setTimeout(connect, 1000)) // ws does not dial again by itself
+  socket.on('close', () => isRefused || setTimeout(connect, 1000)) // it does not by itself
 }
 connect()
 // docs: end

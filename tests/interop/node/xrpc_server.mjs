@@ -1,4 +1,6 @@
+// docs: begin
 import { Subscription } from '@atproto/xrpc-server'
+// docs: end
 import { report, reportMessage, service, startCursor } from './report.mjs'
 
 // docs: begin

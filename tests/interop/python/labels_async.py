@@ -1,8 +1,9 @@
+# docs: begin
 import asyncio
 
 from atproto import AsyncFirehoseSubscribeLabelsClient, parse_subscribe_labels_message
 from atproto_firehose.exceptions import FirehoseError
-
+# docs: end
 from report import base_uri, params, report, report_message
 
 # docs: begin

@@ -1,6 +1,7 @@
+# docs: begin
 from atproto import FirehoseSubscribeReposClient, parse_subscribe_repos_message
 from atproto_firehose.exceptions import FirehoseError
-
+# docs: end
 from report import base_uri, params, report, report_message
 
 # docs: begin
