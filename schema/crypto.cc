@@ -155,24 +155,28 @@ SignatureCheck PublicKey::verify(const Sha256Digest& digest, ByteView signature)
                                 : parsed_->p256->verify(digest, signature);
 }
 
-Result<PrivateKey> PrivateKey::from_bytes(Curve curve, ByteView bytes) {
+Result<PublicKey> PublicKey::of_secret(Curve curve, ByteView secret) {
   const Error error{Errc::malformed, "not a private key of " + std::string(to_string(curve))};
-  Secret secret;
-  if (bytes.size() != secret.size()) return error;
-  std::copy(bytes.begin(), bytes.end(), secret.begin());
-  CompressedPoint point;
-  if (curve == Curve::k256) {
-    secp256k1_pubkey key;
-    if (secp256k1_ec_pubkey_create(k256_context(), &key, unsigned_data(bytes)) != 1) {
-      return error;
-    }
-    point = serialize(key);
-  } else {
-    const auto p256_point = p256_public_point(bytes);
-    if (!p256_point) return error;
-    point = *p256_point;
+  if (curve == Curve::p256) {
+    const auto point = p256_public_point(secret);
+    if (!point) return error;
+    return from_point(curve, *point);
   }
-  STANDPIPE_TRY(PublicKey public_key, PublicKey::from_point(curve, point));
+  auto parsed = std::make_shared<Parsed>();
+  if (secp256k1_ec_pubkey_create(k256_context(), &parsed->k256, unsigned_data(secret)) != 1) {
+    return error;
+  }
+  parsed->point = serialize(parsed->k256);
+  return PublicKey(std::move(parsed));
+}
+
+Result<PrivateKey> PrivateKey::from_bytes(Curve curve, ByteView bytes) {
+  Secret secret;
+  if (bytes.size() != secret.size()) {
+    return Error{Errc::malformed, "not a private key of " + std::string(to_string(curve))};
+  }
+  std::copy(bytes.begin(), bytes.end(), secret.begin());
+  STANDPIPE_TRY(PublicKey public_key, PublicKey::of_secret(curve, secret));
   PrivateKey key(secret, std::move(public_key));
   OPENSSL_cleanse(secret.data(), secret.size());
   return key;

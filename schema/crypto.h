@@ -65,6 +65,8 @@ class PublicKey {
   struct Parsed;  // of the implementation
 
  private:
+  friend class PrivateKey;
+  static Result<PublicKey> of_secret(Curve curve, ByteView secret);  // of 32 bytes
   explicit PublicKey(std::shared_ptr<const Parsed> parsed) : parsed_(std::move(parsed)) {}
 
   std::shared_ptr<const Parsed> parsed_;

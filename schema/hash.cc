@@ -6,8 +6,8 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
 
-#include <array>
-#include <cstring>
+#include <algorithm>
+#include <cstdint>
 
 #include "schema/base/assert.h"
 
@@ -31,31 +31,11 @@ Sha256Digest end(SHA256_CTX& context) {
   return digest;
 }
 
-// What fits into one block with its padding: a bit, zeros, and the length in bits.
-constexpr std::size_t kOneBlockBytesMax = SHA256_CBLOCK - 1 - 8;
-
-Sha256Digest sha256_of_one_block(ByteView bytes) {
-  std::array<unsigned char, SHA256_CBLOCK> block{};
-  if (!bytes.empty()) std::memcpy(block.data(), bytes.data(), bytes.size());
-  block[bytes.size()] = 0x80;
-  const std::size_t bits = bytes.size() * 8;
-  block[SHA256_CBLOCK - 2] = static_cast<unsigned char>(bits >> 8);
-  block[SHA256_CBLOCK - 1] = static_cast<unsigned char>(bits & 0xFF);
-  SHA256_CTX context;
-  start(context);
-  SHA256_Transform(&context, block.data());
-  Sha256Digest digest;
-  for (std::size_t i = 0; i < 8; ++i) {
-    store_be(digest.data() + 4 * i, static_cast<std::uint32_t>(context.h[i]));
-  }
-  return digest;
-}
-
 }  // namespace
 
 // A record's key is of one block; without the buffering of the context it takes two thirds.
 Sha256Digest sha256(ByteView bytes) {
-  if (bytes.size() <= kOneBlockBytesMax) return sha256_of_one_block(bytes);
+  if (bytes.size() <= ShortSha256::kBytesMax) return ShortSha256(bytes).digest();
   return sha256(std::span(&bytes, 1));
 }
 
@@ -64,6 +44,24 @@ Sha256Digest sha256(std::span<const ByteView> parts) {
   start(context);
   for (const ByteView part : parts) feed(context, part);
   return end(context);
+}
+
+ShortSha256::ShortSha256(ByteView text) : size_(text.size()) {
+  STANDPIPE_ASSERT(text.size() <= kBytesMax, "no short text");
+  std::copy(text.begin(), text.end(), block_.begin());
+  block_[size_] = std::byte{0x80};
+  store_be(block_.data() + 56, static_cast<std::uint64_t>(size_ * 8));
+}
+
+Sha256Digest ShortSha256::digest() const {
+  SHA256_CTX context;
+  start(context);
+  SHA256_Transform(&context, reinterpret_cast<const unsigned char*>(block_.data()));
+  Sha256Digest digest;
+  for (std::size_t i = 0; i < 8; ++i) {
+    store_be(digest.data() + 4 * i, static_cast<std::uint32_t>(context.h[i]));
+  }
+  return digest;
 }
 
 struct Sha256::Context {

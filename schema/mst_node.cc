@@ -271,8 +271,9 @@ bool is_mst_key(std::string_view key) {
          is_key_part(key.substr(slash + 1));
 }
 
-int mst_layer(std::string_view key) {
-  const Sha256Digest digest = sha256(as_bytes(key));
+int mst_layer(std::string_view key) { return mst_layer(sha256(as_bytes(key))); }
+
+int mst_layer(const Sha256Digest& digest) {
   int zero_bits = 0;
   for (std::size_t at = 0; at < digest.size(); at += 8) {
     const int zeros = std::countl_zero(load_be<std::uint64_t>(digest.data() + at));

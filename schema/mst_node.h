@@ -31,6 +31,7 @@ bool is_mst_key(std::string_view key);
 // The layer that a key stands in: half of the leading zero bits of its SHA-256, rounded down. Any
 // bytes will do.
 int mst_layer(std::string_view key);
+int mst_layer(const Sha256Digest& digest);  // of the key
 
 // The number of leading bytes that are the same.
 std::size_t common_prefix(std::string_view a, std::string_view b);

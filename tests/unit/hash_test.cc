@@ -81,5 +81,18 @@ TEST(Sha256, EveryThreadHasItsOwnState) {
   EXPECT_EQ(wrong, std::vector<int>({0, 0, 0, 0}));
 }
 
+// NIST's example of one block, and the same text changed in place.
+TEST(Sha256, ShortTextIsHashedAgainAfterEachChange) {
+  ShortSha256 text(as_bytes("abd"));
+  EXPECT_EQ(text.digest(), sha256(as_bytes("abd")));
+  text.text()[2] = std::byte{'c'};
+  EXPECT_EQ(to_hex(text.digest()),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  for (std::size_t size = 0; size <= ShortSha256::kBytesMax; ++size) {
+    const std::string whole(size, 'q');
+    EXPECT_EQ(ShortSha256(as_bytes(whole)).digest(), sha256(as_bytes(whole))) << size;
+  }
+}
+
 }  // namespace
 }  // namespace standpipe

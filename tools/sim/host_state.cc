@@ -10,6 +10,7 @@ using storage::StreamKind;
 
 HostState::HostState(const Spec& spec, Seq repos_after, Seq labels_after)
     : network_(spec.network),
+      pool_(make_key_pool(network_)),
       repos_{Edge(StreamKind::repos, network_), repos_after},
       labels_{Edge(StreamKind::labels, network_), labels_after} {
   repos_.edge.pass(repos_after);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -23,8 +24,11 @@ class HostState {
   // As HostOptions. `spec` must be in order, and have a start.
   HostState(const Spec& spec, Seq repos_after, Seq labels_after);
 
-  const NetworkOptions& network() const { return network_; }
   const LiveClock& clock() const { return *clock_; }
+  // A stream of it, made for one subscriber.
+  std::unique_ptr<Source> make_source(storage::StreamKind kind, Seq after) const {
+    return sim::make_source(kind, network_, pool_, after);
+  }
 
   // The newest seq that has appeared by now.
   Seq newest(storage::StreamKind kind);
@@ -44,6 +48,7 @@ class HostState {
   void catch_up(Stream& stream);
 
   const NetworkOptions network_;
+  const std::shared_ptr<const KeyPool> pool_;
   std::mutex mutex_;  // guards all that follows but clock_, which is set once
   Stream repos_;
   Stream labels_;

@@ -45,7 +45,7 @@ class Conversation {
       say_last(replay::close_frame(replay::kClosePolicy, replay::kFutureCursor));
       return;
     }
-    source_ = make_source(subscription_.kind, state_.network(), after);
+    source_ = state_.make_source(subscription_.kind, after);
     is_passing_ = true;
   }
 

@@ -1,8 +1,9 @@
 #include "tools/sim/key_pool.h"
 
 #include <algorithm>
+#include <cstring>
+#include <string>
 
-#include "schema/mst_node.h"
 #include "tools/sim/tid.h"
 
 namespace standpipe::tools::sim {
@@ -18,15 +19,12 @@ std::size_t place(Collection collection, int layer, int layers) {
 
 }  // namespace
 
-KeyText::KeyText(Collection collection) : text_(traits(collection).nsid) {
-  text_ += '/';
-  text_.append(kTidBytes, '2');
-}
+KeyText::KeyText(Collection collection)
+    : text_(as_bytes(std::string(traits(collection).nsid) + '/' + std::string(kTidBytes, '2'))) {}
 
 void KeyText::set_tid(std::uint64_t tid) {
   const TidText digits(tid >> 10, static_cast<unsigned>(tid & 1023U));
-  std::copy(digits.view().begin(), digits.view().end(),
-            text_.end() - static_cast<std::ptrdiff_t>(kTidBytes));
+  std::memcpy(text_.text().last(kTidBytes).data(), digits.view().data(), kTidBytes);
 }
 
 KeyPool::KeyPool(std::uint64_t seed, std::uint64_t end_micros)
@@ -46,7 +44,7 @@ void KeyPool::fill(Collection collection, std::uint64_t seed, std::uint64_t end_
     const std::uint64_t micros = end_micros - 1 - (word >> 10) % history;
     const std::uint64_t tid = (micros << 10) | (word & 31U);
     key.set_tid(tid);
-    const int layer = mst_layer(key.view());
+    const int layer = key.layer();
     if (layer <= kSearchedLayerMax || layer >= kLayers) continue;
     tids_[place(collection, layer, kLayers)].push_back(tid);
   }

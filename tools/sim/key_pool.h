@@ -10,10 +10,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <string>
 #include <string_view>
 #include <vector>
 
+#include "schema/hash.h"
+#include "schema/mst_node.h"
 #include "tools/sim/collections.h"
 #include "tools/sim/random.h"
 
@@ -28,10 +29,11 @@ class KeyText {
   explicit KeyText(Collection collection);
 
   void set_tid(std::uint64_t tid);  // as Tid::Parts, in one word
-  std::string_view view() const { return text_; }
+  std::string_view view() const { return as_text(text_.text()); }
+  int layer() const { return mst_layer(text_.digest()); }
 
  private:
-  std::string text_;
+  ShortSha256 text_;
 };
 
 // Not changed after it is made: any thread.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "schema/base/assert.h"
+#include "tools/sim/key_pool.h"
 #include "tools/sim/persona.h"
 #include "tools/sim/repo.h"
 #include "tools/sim/repo_frame.h"
@@ -78,10 +79,10 @@ class Worker {
   Repos repos_;  // never walked
 };
 
-World make_world(const NetworkOptions& options) {
-  const std::uint64_t start_micros = static_cast<std::uint64_t>(options.start_ms) * 1000;
-  return {options.seed, start_micros, options.odd_per_mille[static_cast<std::size_t>(Odd::did_web)],
-          KeyPool(mix(options.seed, 0x706f6f6c), start_micros)};
+World make_world(const NetworkOptions& options, std::shared_ptr<const KeyPool> pool) {
+  if (pool == nullptr) pool = make_key_pool(options);
+  return {options.seed, static_cast<std::uint64_t>(options.start_ms) * 1000,
+          options.odd_per_mille[static_cast<std::size_t>(Odd::did_web)], std::move(pool)};
 }
 
 std::size_t thread_count(std::size_t wanted) {
@@ -145,9 +146,14 @@ ScheduleOptions schedule_options(const NetworkOptions& options) {
   return out;
 }
 
+std::shared_ptr<const KeyPool> make_key_pool(const NetworkOptions& options) {
+  return std::make_shared<const KeyPool>(mix(options.seed, 0x706f6f6c),
+                                         static_cast<std::uint64_t>(options.start_ms) * 1000);
+}
+
 struct Network::Impl {
-  explicit Impl(const NetworkOptions& options)
-      : world(make_world(options)),
+  Impl(const NetworkOptions& options, std::shared_ptr<const KeyPool> pool)
+      : world(make_world(options, std::move(pool))),
         schedule(schedule_options(options)),
         after(options.after),
         seq{to_int(options.first_seq) - 1} {
@@ -244,9 +250,10 @@ struct Network::Impl {
   std::vector<std::jthread> threads;
 };
 
-Result<std::unique_ptr<Network>> Network::create(const NetworkOptions& options) {
+Result<std::unique_ptr<Network>> Network::create(const NetworkOptions& options,
+                                                 std::shared_ptr<const KeyPool> pool) {
   STANDPIPE_CHECK(check_options(options));
-  return std::unique_ptr<Network>(new Network(std::make_unique<Impl>(options)));
+  return std::unique_ptr<Network>(new Network(std::make_unique<Impl>(options, std::move(pool))));
 }
 
 Network::Network(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

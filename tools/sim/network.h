@@ -51,6 +51,10 @@ inline constexpr std::size_t kThreadsMax = 64;
 Result<void> check_options(const NetworkOptions& options);
 ScheduleOptions schedule_options(const NetworkOptions& options);
 
+class KeyPool;
+// What networks of the same seed and start may share: a tenth of a second to make.
+std::shared_ptr<const KeyPool> make_key_pool(const NetworkOptions& options);
+
 struct SimulatedFrame {
   std::optional<Seq> seq;  // none of an #info
   SlotKind kind = SlotKind::commit;
@@ -64,8 +68,9 @@ struct SimulatedFrame {
 // some thousand frames beside that of the accounts. Used by one thread at a time.
 class Network {
  public:
-  // invalid: as check_options().
-  static Result<std::unique_ptr<Network>> create(const NetworkOptions& options);
+  // invalid: as check_options(). `pool`: of the same options; none: one is made.
+  static Result<std::unique_ptr<Network>> create(const NetworkOptions& options,
+                                                 std::shared_ptr<const KeyPool> pool = nullptr);
   ~Network();
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;

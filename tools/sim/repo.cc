@@ -64,7 +64,7 @@ Repo::Repo(const World& world, const Slot& slot)
       plan.deletable = 4;
     }
   }
-  Skeleton skeleton = make_skeleton(world.pool, plan, random_);
+  Skeleton skeleton = make_skeleton(*world.pool, plan, random_);
   tree_ = std::move(skeleton.tree);
   deletable_ = std::move(skeleton.deletable);
   std::vector<Op> before;

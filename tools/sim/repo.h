@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,7 +25,7 @@ struct World {
   std::uint64_t seed = 0;
   std::uint64_t start_micros = 0;
   std::uint32_t did_web_per_mille = 0;
-  KeyPool pool;
+  std::shared_ptr<const KeyPool> pool;
 };
 
 // One thread at a time. Takes about 10 KB. What it makes depends on the world, its number, and the

@@ -125,7 +125,7 @@ class Builder {
       const std::uint64_t word = random_.next();
       const std::uint64_t tried = tid + (((word >> 10) % slot_micros) << 10) + (word & 31U);
       key.set_tid(tried);
-      if (mst_layer(key.view()) == layer) return {position, collection, tried};
+      if (key.layer() == layer) return {position, collection, tried};
     }
   }
 

@@ -13,9 +13,9 @@ constexpr int kLabelsPerStep = 1'000;
 
 class Repos final : public Source {
  public:
-  Repos(NetworkOptions options, Seq after) {
+  Repos(NetworkOptions options, std::shared_ptr<const KeyPool> pool, Seq after) {
     options.after = after;
-    auto network = Network::create(options);
+    auto network = Network::create(options, std::move(pool));
     STANDPIPE_ASSERT(network.has_value(), "options have been checked");
     network_ = std::move(*network);
   }
@@ -60,8 +60,10 @@ class LabelSource final : public Source {
 }  // namespace
 
 std::unique_ptr<Source> make_source(storage::StreamKind kind, const NetworkOptions& options,
-                                    Seq after) {
-  if (kind == storage::StreamKind::repos) return std::make_unique<Repos>(options, after);
+                                    std::shared_ptr<const KeyPool> pool, Seq after) {
+  if (kind == storage::StreamKind::repos) {
+    return std::make_unique<Repos>(options, std::move(pool), after);
+  }
   return std::make_unique<LabelSource>(options, after);
 }
 

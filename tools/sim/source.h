@@ -28,9 +28,9 @@ class Source {
   virtual std::optional<TimedFrame> next() = 0;  // nullopt after the last
 };
 
-// `options` must be in order: see check_options().
+// `options` must be in order: see check_options(). `pool`: as Network::create().
 std::unique_ptr<Source> make_source(storage::StreamKind kind, const NetworkOptions& options,
-                                    Seq after);
+                                    std::shared_ptr<const KeyPool> pool, Seq after);
 
 // How far a stream has come, without making a frame: where a subscriber without a cursor begins,
 // and which cursors are of the future. One thread at a time.
