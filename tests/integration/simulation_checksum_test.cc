@@ -22,8 +22,7 @@ struct Pinned {
   std::string_view sum;  // of all of them: SHA-256 over the sum before a frame, and the frame
 };
 
-// A network of `frames` frames and one that goes on begin alike as long as neither is short of
-// accounts; so one run serves all three.
+// Always of the network of that many frames; how many of them are made follows the scale.
 void expect_sums(NetworkOptions options, const std::array<Pinned, 3>& pinned) {
   const std::uint64_t most = scaled(pinned.back().frames);
   options.frames = pinned.back().frames;
