@@ -19,10 +19,9 @@ namespace {
 
 using ::testing::HasSubstr;
 
-const std::string kNetwork =
-    "sim:seed=9,start=2026-07-01T00:00:00Z,accounts=50,rate=500,frames=600";
+const std::string kNetwork = "sim:seed=9,start=2026-07-01T00:00:00Z,accounts=50,rate=2,frames=600";
 const std::vector<std::string> kOptions = {"--seed",     "9",  "--start", "2026-07-01T00:00:00Z",
-                                           "--accounts", "50", "--rate",  "500",
+                                           "--accounts", "50", "--rate",  "2",
                                            "--frames",   "600"};
 const std::string kLabels = "/xrpc/com.atproto.label.subscribeLabels";
 
@@ -59,8 +58,8 @@ TEST_F(SimulateListen, EveryCursorGetsWhatFollowsIt) {
 
 // Without an end. Who comes without a cursor gets what comes next, as all others do.
 TEST_F(SimulateListen, LiveFramesAreThoseThatOthersGet) {
-  host_ = std::make_unique<NetworkProcess>(std::vector<std::string>{
-      "simulate", "--rate", "1000", "--accounts", "30"});
+  host_ = std::make_unique<NetworkProcess>(
+      std::vector<std::string>{"simulate", "--rate", "1000", "--accounts", "30"});
   Subscriber first = subscribe("?cursor=0");
   const std::vector<Bytes> begun = first.read_frames(100);
   EXPECT_EQ(scan_frame(begun.front()).envelope.seq, Seq{1});
