@@ -14,8 +14,8 @@
 #include <string>
 #include <variant>
 
-#include "archiver/pipeline.h"
 #include "archiver/firehose/upstream.h"
+#include "archiver/pipeline.h"
 #include "archiver/validator.h"
 #include "schema/base/clock.h"
 #include "schema/base/result.h"

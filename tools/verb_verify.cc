@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <memory>
@@ -8,9 +10,11 @@
 #include <thread>
 #include <utility>
 
+#include "archiver/firehose/upstream_url.h"
 #include "schema/base/clock.h"
 #include "storage/frame_file.h"
 #include "tools/did_docs_file.h"
+#include "tools/plc_keys.h"
 #include "tools/progress.h"
 #include "tools/selection.h"
 #include "tools/stop_signal.h"
@@ -25,11 +29,15 @@ constexpr const char* kName = "verify";
 constexpr std::uint64_t kThreadsMax = 256;
 constexpr std::uint64_t kReposMax = 1'000'000'000;
 constexpr std::size_t kGapsAtOnce = 1'000;
+constexpr std::uint64_t kPlcRateMax = 10'000;
 
 struct VerifyOptions {
   std::vector<std::string> files;
   SelectionOptions selection;
   std::string did_docs;
+  PlcOptions plc;  // no URL: nobody is asked
+  std::string plc_cache;
+  std::int64_t plc_timeout_ms = 10'000;
   std::uint64_t threads = 0;  // 0: one for each core
   std::uint64_t repos_max = 2'000'000;
   std::uint64_t findings_max = 1'000;
@@ -46,11 +54,14 @@ class Verify {
 
   // Whether all of the range was read. What was found is in `summary` in any case.
   Result<void> run() {
-    StopSignal signal([] {});
+    StopSignal signal([this] {
+      if (PlcKeys* const asked = asked_.load()) asked->stop();
+    });
     signal_ = &signal;
     const std::int64_t started_ms = SystemClock::instance().now_ms();
     auto verified = read_keys();
     if (verified) verified = options_.files.empty() ? verify_archive() : verify_file();
+    verified = end_asking(std::move(verified));
     progress_.finish();
     summary.took_ms = SystemClock::instance().now_ms() - started_ms;
     return verified;
@@ -61,11 +72,41 @@ class Verify {
 
  private:
   Result<void> read_keys() {
-    if (options_.did_docs.empty()) return {};
-    STANDPIPE_TRY(summary.did_documents_refused, load_did_docs(options_.did_docs, keys_));
-    summary.did_documents = keys_.documents();
-    summary.did_documents_without_key = keys_.without_key();
+    if (!options_.did_docs.empty()) {
+      STANDPIPE_TRY(summary.did_documents_refused, load_did_docs(options_.did_docs, keys_));
+      summary.did_documents = keys_.documents();
+      summary.did_documents_without_key = keys_.without_key();
+    }
+    if (options_.plc.url.empty()) return {};
+    PlcOptions plc = options_.plc;
+    plc.cache = options_.plc_cache;
+    plc.http.deadline = std::chrono::milliseconds(options_.plc_timeout_ms);
+    STANDPIPE_TRY(plc_, PlcKeys::create(std::move(plc), keys_));
+    STANDPIPE_CHECK(plc_->read_cache());
+    asked_ = plc_.get();
+    if (signal_->was_raised()) plc_->stop();
     return {};
+  }
+
+  // What the directory said is kept, however the verification ended.
+  Result<void> end_asking(Result<void> verified) {
+    if (!plc_ || asked_.load() == nullptr) return verified;
+    summary.directory = plc_->stats();
+    auto failure = plc_->failure();
+    auto written = plc_->write_cache();
+    if (verified && failure) return *std::move(failure);
+    if (verified && signal_->was_raised()) verified = stopped();  // what was asked for was given up
+    return verified ? written : verified;
+  }
+
+  KeySource& keys() { return plc_ ? static_cast<KeySource&>(*plc_) : keys_; }
+
+  // Why there is no use in going on.
+  Result<void> check_on() const {
+    if (signal_->was_raised()) return stopped();
+    if (!plc_) return {};
+    auto failure = plc_->failure();
+    return failure ? Result<void>(*std::move(failure)) : Result<void>();
   }
 
   VerifyRun make_run(VerifyRun::NextGaps next_gaps) {
@@ -74,9 +115,10 @@ class Verify {
                           ? options_.threads
                           : std::max<std::size_t>(std::thread::hardware_concurrency(), 1);
     options.repos_max = options_.repos_max;
+    options.tells_keys = plc_ != nullptr;
     has_begun = true;
     return VerifyRun(
-        options, keys_, [this](const VerifyRow& row) { print(row); }, std::move(next_gaps));
+        options, keys(), [this](const VerifyRow& row) { print(row); }, std::move(next_gaps));
   }
 
   void print(const VerifyRow& row) {
@@ -111,7 +153,7 @@ class Verify {
     const Seq until = options_.selection.until.value_or(kSeqMax);
     Progress::Done done;
     for (;;) {
-      if (signal_->was_raised()) return stopped();
+      STANDPIPE_CHECK(check_on());
       auto frame = reader.next();
       if (!frame) return signal_->was_raised() ? stopped() : Result<void>(frame.error());
       if (!frame->has_value()) return {};
@@ -148,7 +190,7 @@ class Verify {
   Result<void> read_archive(Selection& selection, VerifyRun& run) {
     WalkCalls calls;
     calls.frame = [&](const ViewFrame& frame) -> Result<void> {
-      if (signal_->was_raised()) return stopped();
+      STANDPIPE_CHECK(check_on());
       return run.add(frame.bytes);
     };
     calls.progress = [&](const WalkTotals& walked, double fraction) {
@@ -162,10 +204,12 @@ class Verify {
   StopSignal* signal_ = nullptr;  // of run
   Progress progress_;
   DidKeys keys_;
+  std::unique_ptr<PlcKeys> plc_;
+  std::atomic<PlcKeys*> asked_ = nullptr;  // plc_, for the thread of the signal
   std::uint64_t printed_ = 0;
 };
 
-std::string usage_fault(const VerifyOptions& options) {
+std::string place_fault(const VerifyOptions& options) {
   const SelectionOptions& selection = options.selection;
   if (options.files.size() > 1 || options.files.empty() == selection.data.empty()) {
     return "wanted one FILE, or --data DIR";
@@ -176,6 +220,23 @@ std::string usage_fault(const VerifyOptions& options) {
   }
   if (auto checked = check_selection(selection); !checked) return checked.error().detail;
   return {};
+}
+
+std::string plc_fault(const VerifyOptions& options) {
+  if (options.plc.url.empty()) {
+    if (options.plc_cache.empty()) return {};
+    return "--plc-cache: of use with --plc URL alone";
+  }
+  if (const auto url = firehose::parse_http_url(options.plc.url); !url) {
+    return "--plc: " + url.error().detail;
+  }
+  if (options.plc_timeout_ms < 1) return "--plc-timeout: at least 1ms";
+  return {};
+}
+
+std::string usage_fault(const VerifyOptions& options) {
+  std::string fault = place_fault(options);
+  return fault.empty() ? plc_fault(options) : fault;
 }
 
 // Where it ended before its time, how to go on.
@@ -213,6 +274,7 @@ Verb verify_verb() {
   verb.examples =
       "  standpipe verify frames.bin.zst --did-docs did_docs.json.zst\n"
       "  standpipe verify --data /srv/standpipe\n"
+      "  standpipe verify --data /srv/standpipe --plc https://plc.directory --plc-cache plc.jsonl\n"
       "  standpipe verify --data /srv/standpipe --after 31527015321 --until 31527015471 --json\n"
       "  standpipe export --data /srv/standpipe --output - | standpipe verify -\n"
       "\nA line for each finding, then a summary. The exit status is 0 where nothing was found, "
@@ -228,6 +290,17 @@ Verb verify_verb() {
   table.text("did-docs", "FILE", &options->did_docs,
              "DID documents, to check signatures: JSON, plain or zstd; an object by DID, an array, "
              "or one to a line");
+  table.text("plc", "URL", &options->plc.url,
+             "Ask this directory for the documents of did:plc that are in no file, as "
+             "https://plc.directory (default: nobody is asked)");
+  table.text("plc-cache", "FILE", &options->plc_cache, "Keep what it said there, from run to run");
+  table.duration_ms("plc-max-age", &options->plc.cache_age_max_ms,
+                    "Ask again for what is older in that file (default 24h)");
+  table.count("plc-rate", &options->plc.per_second, 1, kPlcRateMax,
+              "Requests a second to it (default 10)");
+  table.duration_ms("plc-timeout", &options->plc_timeout_ms, "For each of them (default 10s)");
+  table.text("tls-ca", "FILE", &options->plc.http.tls_ca_file,
+             "Trust the certificates in this PEM file, too");
   table.flag("skip-files", &options->is_skipping_files,
              "Do not first re-read every stored byte of the archive against its checksums");
   table.count("threads", &options->threads, 1, kThreadsMax,

@@ -33,6 +33,13 @@ json signatures_as_json(const SignatureCounts& counts) {
           {"no_answer", counts.no_answer},   {"unreadable", counts.unreadable}};
 }
 
+json directory_as_json(const std::optional<PlcStats>& directory) {
+  if (!directory) return nullptr;
+  return {{"requests", directory->asked},      {"documents", directory->found},
+          {"nobody", directory->none},         {"refused", directory->refused},
+          {"no_answer", directory->no_answer}, {"from_cache", directory->from_cache}};
+}
+
 bool is_all_zero(const SignatureCounts& counts) {
   return counts.valid + counts.wrong + counts.unchecked() == 0;
 }
@@ -131,6 +138,14 @@ std::string to_text(const VerifySummary& summary, const Result<void>& result) {
               format_count(summary.did_documents), format_count(summary.did_documents_without_key),
               format_count(summary.did_documents_refused));
   }
+  if (summary.directory) {
+    const PlcStats& asked = *summary.directory;
+    text.line(
+        "  directory: {} requests, documents {}, nobody {}, refused {}, no answer {}; from the "
+        "cache {}",
+        format_count(asked.asked), format_count(asked.found), format_count(asked.none),
+        format_count(asked.refused), format_count(asked.no_answer), format_count(asked.from_cache));
+  }
   if (totals.breaks_across_gaps > 0) {
     text.line("  breaks of chains where the archive has a gap: {}",
               format_count(totals.breaks_across_gaps));
@@ -173,6 +188,7 @@ std::string to_json_line(const VerifySummary& summary, const Result<void>& resul
                {{"read", summary.did_documents},
                 {"refused", summary.did_documents_refused},
                 {"without_key", summary.did_documents_without_key}}},
+              {"directory", directory_as_json(summary.directory)},
               {"breaks_across_gaps", totals.breaks_across_gaps},
               {"repos_forgotten", totals.repos_forgotten},
               {"findings", totals.findings},

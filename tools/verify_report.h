@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "schema/base/result.h"
+#include "tools/plc_keys.h"
 #include "tools/verify_run.h"
 
 namespace standpipe::tools {
@@ -17,6 +19,7 @@ struct VerifySummary {
   std::size_t did_documents = 0;
   std::size_t did_documents_refused = 0;
   std::size_t did_documents_without_key = 0;
+  std::optional<PlcStats> directory;  // of --plc
   std::int64_t took_ms = 0;
 };
 

@@ -14,13 +14,16 @@ bool is_ours(const storage::Gap& gap) { return gap.reason != storage::GapReason:
 
 VerifyRun::VerifyRun(const Options& options, KeySource& keys,
                      std::function<void(const VerifyRow&)> on_finding, NextGaps next_gaps)
-    : on_finding_(std::move(on_finding)),
+    : keys_(keys),
+      tells_keys_(options.tells_keys),
+      on_finding_(std::move(on_finding)),
       next_gaps_(std::move(next_gaps)),
       has_more_gaps_(next_gaps_ != nullptr),
       follower_(options.repos_max),
       pool_(options.threads, keys) {}
 
 Result<void> VerifyRun::add(ByteView frame) {
+  if (tells_keys_) keys_.expect(scan_frame(frame).envelope.did);
   batch_.bytes += frame.size();
   batch_.frames.push_back(to_bytes(frame));
   return batch_.is_full() ? push() : Result<void>();

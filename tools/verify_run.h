@@ -61,6 +61,7 @@ class VerifyRun {
   struct Options {
     std::size_t threads = 1;
     std::size_t repos_max = 2'000'000;
+    bool tells_keys = false;  // which accounts come, ahead of time (KeySource::expect)
   };
   // Gaps of which the first begins at or after `after`, oldest first; empty: there are no more.
   using NextGaps = std::function<Result<std::vector<storage::Gap>>(Seq after)>;
@@ -81,6 +82,8 @@ class VerifyRun {
   Result<void> pass_gaps(Seq seq);
   void count(const FrameVerdict& verdict);
 
+  KeySource& keys_;  // not ours
+  const bool tells_keys_;
   std::function<void(const VerifyRow&)> on_finding_;
   NextGaps next_gaps_;
   std::vector<storage::Gap> gaps_;  // not passed yet, newest first

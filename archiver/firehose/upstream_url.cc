@@ -138,6 +138,35 @@ Result<std::string> complete_path(std::string_view path, UpstreamKind kind) {
   return fmt::format("{}{}/{}", path, kXrpc, nsid(kind));
 }
 
+// All but the end of the path, which is as it stands. The reason in words where it is no URL.
+Result<UpstreamUrl> parse_parts(std::string_view text) {
+  const auto wrong = [](std::string why) { return Error{Errc::invalid, std::move(why)}; };
+  if (text.empty()) return wrong("it is empty");
+  if (text.size() > kUrlBytesMax) {
+    return wrong(fmt::format("it is longer than {} bytes", kUrlBytesMax));
+  }
+  if (!is_url_text(text)) return wrong("it holds a character that no URL has");
+  std::string_view rest = text;
+  UpstreamUrl url;
+  if (const std::optional<std::string> scheme = take_scheme(rest)) {
+    const std::optional<bool> is_tls = is_tls_scheme(*scheme);
+    if (!is_tls) return wrong("its scheme is none of wss, ws, https and http");
+    url.is_tls = *is_tls;
+  }
+  if (rest.find('#') != std::string_view::npos) return wrong("it has a fragment");
+  if (rest.find('?') != std::string_view::npos) {
+    return wrong(
+        "it has a query, but where to begin is read from the archive and no other "
+        "parameter is defined");
+  }
+  const std::size_t slash = std::min(rest.find('/'), rest.size());
+  STANDPIPE_TRY(Authority authority, parse_authority(rest.substr(0, slash), url.is_tls));
+  url.host = std::move(authority.host);
+  url.port = authority.port;
+  url.path = rest.substr(slash);
+  return url;
+}
+
 // Sets path and query of `url` to those of `reference`, which begins with '/' or is empty.
 void set_path(UpstreamUrl& url, std::string_view reference) {
   const std::size_t query = std::min(reference.find('?'), reference.size());
@@ -157,32 +186,21 @@ std::string_view nsid(UpstreamKind kind) {
 }
 
 Result<UpstreamUrl> parse_upstream_url(std::string_view text, UpstreamKind kind) {
-  if (text.empty()) return not_a_url(text, "it is empty");
-  if (text.size() > kUrlBytesMax) {
-    return not_a_url(text, fmt::format("it is longer than {} bytes", kUrlBytesMax));
-  }
-  if (!is_url_text(text)) return not_a_url(text, "it holds a character that no URL has");
-  std::string_view rest = text;
-  UpstreamUrl url;
-  if (const std::optional<std::string> scheme = take_scheme(rest)) {
-    const std::optional<bool> is_tls = is_tls_scheme(*scheme);
-    if (!is_tls) return not_a_url(text, "its scheme is none of wss, ws, https and http");
-    url.is_tls = *is_tls;
-  }
-  if (rest.find('#') != std::string_view::npos) return not_a_url(text, "it has a fragment");
-  if (rest.find('?') != std::string_view::npos) {
-    return not_a_url(text,
-                     "it has a query, but where to begin is read from the archive and no other "
-                     "parameter is defined");
-  }
-  const std::size_t slash = std::min(rest.find('/'), rest.size());
-  Result<Authority> authority = parse_authority(rest.substr(0, slash), url.is_tls);
-  if (!authority) return not_a_url(text, authority.error().detail);
-  url.host = std::move(authority->host);
-  url.port = authority->port;
-  Result<std::string> path = complete_path(rest.substr(slash), kind);
+  auto url = parse_parts(text);
+  if (!url) return not_a_url(text, url.error().detail);
+  Result<std::string> path = complete_path(url->path, kind);
   if (!path) return not_a_url(text, path.error().detail);
-  url.path = std::move(*path);
+  url->path = std::move(*path);
+  return url;
+}
+
+Result<UpstreamUrl> parse_http_url(std::string_view text) {
+  auto url = parse_parts(text);
+  if (!url) {
+    return Error{Errc::invalid,
+                 fmt::format("'{}' is no URL to ask: {}", text.substr(0, 200), url.error().detail)};
+  }
+  while (url->path.ends_with('/')) url->path.pop_back();
   return url;
 }
 

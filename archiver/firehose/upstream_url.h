@@ -40,6 +40,10 @@ struct UpstreamUrl {
 // that names another endpoint than that of `kind`.
 Result<UpstreamUrl> parse_upstream_url(std::string_view text, UpstreamKind kind);
 
+// A server that is asked by HTTP: a bare host (https), or http:// or https:// with a host and
+// perhaps a path, of which slashes at the end are dropped. invalid, with what is wrong.
+Result<UpstreamUrl> parse_http_url(std::string_view text);
+
 // The whole URL, and the same for every way of writing it: what is kept with a stream. A port that
 // goes without saying is left out.
 std::string to_string(const UpstreamUrl& url);

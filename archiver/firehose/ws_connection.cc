@@ -26,8 +26,8 @@
 #include "archiver/firehose/control_writer.h"
 #include "archiver/firehose/resolver.h"
 #include "archiver/firehose/server_frames.h"
+#include "archiver/firehose/tls_client.h"
 #include "archiver/firehose/ws_handshake.h"
-#include "archiver/firehose/ws_tls.h"
 
 namespace standpipe::firehose {
 namespace {

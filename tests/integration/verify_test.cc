@@ -5,10 +5,10 @@
 #include <filesystem>
 #include <fstream>
 
+#include "tests/support/frame_file.h"
 #include "tests/support/frames.h"
 #include "tests/support/shared_data.h"
 #include "tests/support/verify_fixture.h"
-#include "tests/support/frame_file.h"
 #include "tests/support/worked_frames.h"
 
 namespace standpipe::test {
@@ -357,7 +357,10 @@ TEST_F(Verify, RefusesWhatMakesNoSenseWithOneLine) {
   expect_refusal(run_standpipe({"verify", file, "--after", "9", "--until", "3"}), 2, "--until");
   expect_refusal(run_standpipe({"verify", file, "--threads", "0"}), 2, "--threads");
   expect_refusal(run_standpipe({"verify", file, "--repos-max", "1"}), 2, "--repos-max");
-  expect_refusal(run_standpipe({"verify", file, "--plc", "x"}), 2, "unknown option --plc");
+  expect_refusal(run_standpipe({"verify", file, "--plc", "x y"}), 2, "--plc: 'x y' is no URL");
+  expect_refusal(run_standpipe({"verify", file, "--plc", "ftp://x"}), 2, "none of wss, ws, https");
+  expect_refusal(run_standpipe({"verify", file, "--plc-cache", "x"}), 2, "with --plc URL alone");
+  expect_refusal(run_standpipe({"verify", file, "--plc-rate", "0"}), 2, "--plc-rate");
   expect_refusal(run_standpipe({"verify", dir / "nothing"}), 1, "nothing");
   expect_refusal(run_standpipe({"verify", "--data", dir / "nothing"}), 1, "nothing");
   for (const auto& [name, text] : {std::pair{"empty", ""}, std::pair{"words", "not JSON"},

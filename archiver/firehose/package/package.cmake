@@ -32,7 +32,7 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/archiver/firehose
   PATTERN server_frames.h EXCLUDE
   PATTERN ws_connection.h EXCLUDE
   PATTERN ws_handshake.h EXCLUDE
-  PATTERN ws_tls.h EXCLUDE)
+  PATTERN tls_client.h EXCLUDE)
 
 configure_package_config_file(${package_dir}/standpipe-config.cmake.in
   ${PROJECT_BINARY_DIR}/package/standpipe-config.cmake

@@ -1,4 +1,4 @@
-#include "archiver/firehose/ws_tls.h"
+#include "archiver/firehose/tls_client.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>

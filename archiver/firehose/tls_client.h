@@ -1,4 +1,4 @@
-// TLS as a client of a stream wants it. Free of storage/: part of the client library.
+// TLS as whoever connects wants it. Free of storage/: part of the client library.
 #pragma once
 
 #include <string>

@@ -1,0 +1,127 @@
+#include "tests/support/http_directory.h"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "schema/base/assert.h"
+
+namespace standpipe::test {
+namespace {
+
+constexpr std::chrono::milliseconds kLook{20};  // between looks whether it is time to stop
+
+}  // namespace
+
+HttpDirectory::HttpDirectory(Answer answer, TlsContext tls)
+    : answer_(std::move(answer)),
+      tls_(std::move(tls)),
+      listener_(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  auto* const generic = reinterpret_cast<sockaddr*>(&address);
+  STANDPIPE_ASSERT(::bind(listener_.get(), generic, size) == 0 &&
+                       ::listen(listener_.get(), SOMAXCONN) == 0 &&
+                       ::getsockname(listener_.get(), generic, &size) == 0,
+                   "cannot listen on 127.0.0.1");
+  port_ = ntohs(address.sin_port);
+  thread_ = std::thread([this] { accept_all(); });
+}
+
+HttpDirectory::~HttpDirectory() {
+  is_stopping_ = true;
+  thread_.join();
+}
+
+std::string HttpDirectory::url() const {
+  return fmt::format("{}://127.0.0.1:{}", tls_ ? "https" : "http", port_);
+}
+
+std::vector<std::string> HttpDirectory::requests() const {
+  const std::lock_guard lock(mutex_);
+  return requests_;
+}
+
+std::size_t HttpDirectory::connections() const {
+  const std::lock_guard lock(mutex_);
+  return connections_;
+}
+
+void HttpDirectory::accept_all() {
+  while (!is_stopping_) {
+    pollfd entry{listener_.get(), POLLIN, 0};
+    ::poll(&entry, 1, static_cast<int>(kLook.count()));
+    FileDescriptor accepted(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    if (accepted.get() < 0) continue;
+    {
+      const std::lock_guard lock(mutex_);
+      ++connections_;
+    }
+    workers_.emplace_back(
+        [this, stream = NetStream(std::move(accepted))]() mutable { serve(std::move(stream)); });
+  }
+  for (std::thread& worker : workers_) worker.join();
+}
+
+// One request after the other, until either side ends.
+void HttpDirectory::serve(NetStream stream) {
+  if (tls_) stream.begin_server_tls(tls_);
+  std::string text;
+  std::array<std::byte, 4096> piece;
+  while (!is_stopping_) {
+    if (const auto end = http_head_end(text)) {
+      const auto head = parse_http_head(text.substr(0, *end));
+      text.erase(0, *end);
+      if (!head) return;
+      const std::size_t first = head->first_line.find(' ');
+      const std::string target =
+          head->first_line.substr(first + 1, head->first_line.rfind(' ') - first - 1);
+      DirectoryReply reply;
+      {
+        const std::lock_guard lock(mutex_);
+        requests_.push_back(target);
+        reply = answer_(target);
+      }
+      if (reply.ends_instead) return;
+      if (reply.is_silent) continue;
+      std::string out = fmt::format("HTTP/1.1 {} Said\r\nContent-Length: {}\r\n", reply.status,
+                                    reply.body.size());
+      for (const auto& [name, value] : reply.headers) out += name + ": " + value + "\r\n";
+      if (!write(stream, out + "\r\n" + reply.body) || reply.ends_after) return;
+      continue;
+    }
+    const IoResult read = stream.read(piece);
+    if (read.status == IoStatus::done) {
+      text += as_text(ByteView(piece).first(read.bytes));
+    } else if (read.status == IoStatus::would_block) {
+      wait_for(stream, false, std::chrono::steady_clock::now() + kLook);
+    } else {
+      return;
+    }
+  }
+}
+
+bool HttpDirectory::write(NetStream& stream, const std::string& text) const {
+  ByteView rest = as_bytes(text);
+  while (!rest.empty() && !is_stopping_) {
+    const IoResult written = stream.write(rest);
+    if (written.status == IoStatus::done) {
+      rest = rest.subspan(written.bytes);
+    } else if (written.status == IoStatus::would_block) {
+      wait_for(stream, true, std::chrono::steady_clock::now() + kLook);
+    } else {
+      return false;
+    }
+  }
+  return rest.empty();
+}
+
+}  // namespace standpipe::test
