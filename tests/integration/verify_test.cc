@@ -167,6 +167,10 @@ TEST_F(Verify, TakesARangeOfAFileAndReadsAPipe) {
   EXPECT_THAT(outcome.out, HasSubstr("\"frames\":10,"));
 }
 
+bool holds(const std::string& text, std::string_view line) {
+  return text.find(line) != std::string::npos;
+}
+
 // Many frames, of which every seventh is wrong in one way or another.
 std::vector<Bytes> many_frames() {
   std::vector<RepoMaker> repos;
@@ -191,6 +195,47 @@ TEST_F(Verify, ASignalEndsItWithWhereToGoOn) {
   const Outcome outcome = piped.wait_with_open_input();
   expect_refusal(outcome, 1, "stopped by a signal; seq ");
   EXPECT_THAT(outcome.out, HasSubstr("\"result\":\"failed\""));
+}
+
+// Fed for as long as it takes it to say how far it is.
+TEST_F(Verify, TellsHowFarItIsOfWorkThatTakesLong) {
+  const RepoMaker repo(1);
+  Process piped({"verify", "-"});
+  for (std::int64_t seq = 1; !holds(piped.error_text(), "verify: "); ++seq) {
+    piped.feed(frames_file_bytes({repo.identity(seq)}));
+  }
+  EXPECT_THAT(piped.error_text(), ::testing::ContainsRegex("verify: [0-9,]+ frames, .* frames/s"));
+  EXPECT_EQ(piped.wait().status, 0);
+}
+
+TEST_F(Verify, ARangeInPiecesSaysWhatTheWholeSays) {
+  const std::string file = given_file("many", many_frames());
+  const Report whole = verify({file});
+  std::vector<json> pieces;
+  for (const char* const ends : {"0 200", "200 317", "317 700"}) {
+    const std::string text = ends;
+    const std::size_t space = text.find(' ');
+    const Report piece =
+        verify({file, "--after", text.substr(0, space), "--until", text.substr(space + 1)});
+    pieces.insert(pieces.end(), piece.findings.begin(), piece.findings.end());
+  }
+  // But for commits that are a repository's first in their piece: nothing is known before them.
+  std::vector<json> expected = whole.findings;
+  std::vector<json> missing;
+  for (auto at = expected.begin(); at != expected.end();) {
+    if (std::find(pieces.begin(), pieces.end(), *at) != pieces.end()) {
+      ++at;
+      continue;
+    }
+    missing.push_back(*at);
+    at = expected.erase(at);
+  }
+  EXPECT_EQ(pieces, expected);
+  for (const json& finding : missing) {
+    EXPECT_THAT(finding["what"].get<std::string>(), ::testing::EndsWith("_not_previous"));
+    const std::int64_t seq = finding["seq"];
+    EXPECT_TRUE((seq > 200 && seq <= 200 + 15) || (seq > 317 && seq <= 317 + 15)) << seq;
+  }
 }
 
 TEST_F(Verify, SaysTheSameWhateverTheNumberOfThreads) {
