@@ -149,7 +149,7 @@ FirehoseClient::FirehoseClient(UpstreamKind kind, const Params& params, ClientOp
 
 FirehoseClient::~FirehoseClient() { impl_->stop_and_wait(); }
 
-void FirehoseClient::start(OnMessage on_message, OnCallbackError on_callback_error) {
+void FirehoseClient::start(const OnMessage& on_message, OnCallbackError on_callback_error) {
   const std::shared_ptr<Impl> impl = impl_;
   impl->start(on_message, std::move(on_callback_error));
 }

@@ -46,7 +46,7 @@ class FirehoseClient {
   /// Throws FirehoseError for an error frame, FirehoseDecodingError under BadFrame::fail; cursor()
   /// is then what it would go on from, and start() may be called again, as after any return.
   /// std::logic_error: it runs already.
-  void start(OnMessage on_message, OnCallbackError on_callback_error = {});
+  void start(const OnMessage& on_message, OnCallbackError on_callback_error = {});
 
   /// The same as a range, of one pass: `for (const MessageFrame& frame : client.messages())`.
   /// Begins to dial with begin(). A frame counts as done, and moves the cursor, when the next one

@@ -172,6 +172,8 @@ void ClientCore::pass_over(Seq seq) {
   } else if (!passed_.empty() && passed_.back().after == delivered_) {
     passed_.back().seq = seq;
   } else {
+    // Where callbacks fail for ever, nothing is ever done. What is forgotten here is met again.
+    if (passed_.size() > options_.queue_frames_max) passed_.pop_front();
     passed_.push_back({delivered_, seq});
   }
 }

@@ -97,7 +97,7 @@ class ClientCore final : public UpstreamSink {
   std::optional<Seq> done_;       // likewise
   struct Passed {
     std::optional<Seq> after;  // was delivered, but is not done
-    Seq seq;
+    Seq seq{};
   };
   std::deque<Passed> passed_;   // frames that cannot be delivered; no more than were read ahead
   bool has_dropped_ = false;    // a connection, for a bad frame ...
