@@ -152,6 +152,7 @@ TEST_F(PlayFaults, ATextMessage) {
   const json status = given_met("[[fault]]\nkind = \"text\"\nafter = 5\ntext = \"hello\"\n");
   EXPECT_EQ(status["text"], 1);
   expect_served(frames_between(1, 20));
+  wait_until_caught_up(1);
   EXPECT_EQ(report()["connections"][0]["messages"], 21);
   expect_happened(1, 5, 5);
 }
@@ -216,6 +217,7 @@ TEST_F(PlayFaults, ADuplicate) {
   const json status = given_met("[[fault]]\nkind = \"duplicate\"\nseq = 5\ntimes = 2\n");
   EXPECT_EQ(status["duplicates"], 2);
   expect_served(frames_between(1, 20));
+  wait_until_caught_up(1);
   EXPECT_EQ(report()["connections"][0]["frames"], 22);
   expect_happened(1, 5, 5);
 }
@@ -224,6 +226,7 @@ TEST_F(PlayFaults, ARepeatFromAnEarlierSeq) {
   const json status = given_met("[[fault]]\nkind = \"repeat\"\nafter_seq = 7\nfrom_seq = 4\n");
   EXPECT_EQ(status["duplicates"], 4);
   expect_served(frames_between(1, 20));
+  wait_until_caught_up(1);
   EXPECT_EQ(report()["connections"][0]["frames"], 24);
   expect_happened(1, 7, 7);
 }
@@ -232,6 +235,7 @@ TEST_F(PlayFaults, ASkip) {
   given_met("[[fault]]\nkind = \"skip\"\nseq = 7\n");
   EXPECT_THAT(gaps(), ElementsAre("6..8 upstream"));
   expect_served(frames_without(7));
+  wait_until_caught_up(1);
   EXPECT_EQ(report()["connections"][0]["frames"], 19);
   expect_happened(1, 7, 7);
 }
@@ -258,6 +262,7 @@ TEST_F(PlayFaults, SeqsThatBeginAnewGoOnFromThere) {
   const std::vector<Bytes> read = subscriber.read_frames(5);
   EXPECT_THAT(seqs_of(read), ElementsAre(1, 70'000, 70'001, 70'002, 70'003));
   EXPECT_EQ(read[1].size(), make_frame(2).size() + 4);  // nothing else is different
+  wait_until_caught_up(1);
   EXPECT_EQ(report()["connections"][0]["last_seq"], 70'003);
   expect_happened(1, 2, 2);
 }
