@@ -115,7 +115,7 @@ class Conversation {
   }
 
   bool receive() {
-    std::array<std::byte, 4096> bytes;
+    std::array<std::byte, 4096> bytes{};
     const ssize_t size = ::recv(fd_, bytes.data(), bytes.size(), MSG_DONTWAIT);
     if (size < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
     if (size == 0) return false;

@@ -74,7 +74,7 @@ Result<void> take_value(const Item& item, Spec& spec) {
 Result<void> take(std::string_view text, Spec& spec) {
   const Item item = split(text);
   if (parse_odd(item.name)) return take_odd(text, spec.network);
-  const auto taken = take_value(item, spec);
+  auto taken = take_value(item, spec);
   if (taken) return taken;
   if (taken.error().code != Errc::not_found) {
     return Error{Errc::invalid, fmt::format("{}: {}", item.name, taken.error().detail)};
