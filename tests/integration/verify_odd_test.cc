@@ -26,6 +26,7 @@ using tools::sim::SimulatedFrame;
 constexpr std::uint64_t kSeed = 21;
 constexpr std::uint64_t kFrames = 1'500;
 constexpr std::uint64_t kAccounts = 150;
+constexpr std::uint64_t kRate = 5;  // five minutes, in which most accounts come back
 
 // The findings in a frame of which the simulator says that it is odd in this way. Of the kinds that
 // are not here nothing is wrong: they are rare, and allowed.
@@ -64,6 +65,8 @@ class VerifyOdd : public VerifyFixture {
                                           std::to_string(kFrames),
                                           "--accounts",
                                           std::to_string(kAccounts),
+                                          "--rate",
+                                          std::to_string(kRate),
                                           "--data",
                                           archive.string(),
                                           "--min-free",
@@ -107,6 +110,7 @@ class VerifyOdd : public VerifyFixture {
     EXPECT_EQ(report.summary["result"], expected.empty() ? "clean" : "findings");
     EXPECT_EQ(report.summary["signatures"]["valid"], signatures);
     EXPECT_EQ(report.summary["signatures"]["unchecked"], 0);
+    EXPECT_GT(report.summary["checked"]["chain"], kFrames / 2);
   }
 
   std::size_t planted(Odd odd) const {
@@ -130,6 +134,7 @@ NetworkOptions options_of_all() {
   options.seed = kSeed;
   options.frames = kFrames;
   options.accounts = kAccounts;
+  options.rate = kRate;
   return options;
 }
 
