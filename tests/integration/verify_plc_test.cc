@@ -115,14 +115,14 @@ TEST_F(VerifyPlc, ThePathOfTheUrlComesFirst) {
 TEST_F(VerifyPlc, TlsIsCheckedAgainstTheNamedAuthority) {
   const CertificateAuthority authority;
   authority.write_certificate(dir / "ca.pem");
-  HttpDirectory directory(as_known(), make_server_tls(authority.for_loopback()));
+  HttpDirectory directory(as_known(), make_server_tls(authority.for_loopback()).value());
   const Report trusted = verify_with(directory, {"--tls-ca", dir / "ca.pem"});
   expect_clean(trusted);
   EXPECT_EQ(trusted.summary["signatures"]["valid"], 10);
   const Report untrusted = verify_with(directory);
   EXPECT_EQ(untrusted.status, 1);
   EXPECT_THAT(untrusted.err, HasSubstr("the last one: TLS: "));
-  HttpDirectory other(as_known(), make_server_tls(authority.wrong_name()));
+  HttpDirectory other(as_known(), make_server_tls(authority.wrong_name()).value());
   EXPECT_THAT(verify_with(other, {"--tls-ca", dir / "ca.pem"}).err, HasSubstr("TLS: "));
 }
 

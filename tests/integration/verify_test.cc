@@ -202,7 +202,7 @@ TEST_F(Verify, TellsHowFarItIsOfWorkThatTakesLong) {
   const RepoMaker repo(1);
   Process piped({"verify", "-"});
   for (std::int64_t seq = 1; !holds(piped.error_text(), "verify: "); ++seq) {
-    piped.feed(frames_file_bytes({repo.identity(seq)}));
+    piped.feed(frame_file_bytes({repo.identity(seq)}));
   }
   EXPECT_THAT(piped.error_text(), ::testing::ContainsRegex("verify: [0-9,]+ frames, .* frames/s"));
   EXPECT_EQ(piped.wait().status, 0);
