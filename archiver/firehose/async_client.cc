@@ -197,7 +197,7 @@ asio::awaitable<void> AsyncFirehoseClient::run(std::shared_ptr<Impl> impl, OnMes
         thrown = std::current_exception();
       }
       if (thrown) {
-        impl->core().callback_failed(thrown);
+        impl->core().failed(*frame, thrown);
       } else {
         impl->core().done(*frame);
       }

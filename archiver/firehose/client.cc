@@ -121,7 +121,7 @@ class FirehoseClient::Impl {
     try {
       on_message(frame);
     } catch (...) {
-      core_.callback_failed(std::current_exception());
+      core_.failed(frame, std::current_exception());
       return;
     }
     core_.done(frame);

@@ -143,6 +143,7 @@ void ClientCore::begin(Deliver deliver, OnCallbackError on_callback_error) {
   failure_ = nullptr;
   is_over_ = false;
   has_dropped_ = false;
+  delivered_ = done_ = handled_ = std::nullopt;
 }
 
 std::exception_ptr ClientCore::finish() {
@@ -155,12 +156,17 @@ std::exception_ptr ClientCore::finish() {
 void ClientCore::done(const MessageFrame& frame) {
   if (!frame.seq()) return;
   Seq seq = *frame.seq();
-  done_ = seq;
+  done_ = handled_ = seq;
   while (!passed_.empty() && passed_.front().after <= done_) {
     seq = std::max(seq, passed_.front().seq);
     passed_.pop_front();
   }
   move_cursor(seq);
+}
+
+void ClientCore::failed(const MessageFrame& frame, const std::exception_ptr& thrown) {
+  if (frame.seq()) handled_ = frame.seq();
+  callback_failed(thrown);
 }
 
 // Of a frame that cannot be delivered: the cursor moves past it when what came before is done.
@@ -216,8 +222,13 @@ void ClientCore::call_hook(const Call& call) {
 std::optional<Dial> ClientCore::before_dial() {
   if (is_stopping_ || is_over_ || failure_) return std::nullopt;
   const std::lock_guard lock(mutex_);
+  // What was read ahead, or is in somebody's hands, is still to be handled: it must not come again.
+  const bool has_read_ahead = delivered_ != handled_;
+  if (has_read_ahead && !is_pinned_ && options_.cursor_mode == CursorMode::after_callback) {
+    return Dial{last_};
+  }
   is_pinned_ = false;
-  last_ = delivered_ = done_ = cursor_;
+  last_ = delivered_ = done_ = handled_ = cursor_;
   passed_.clear();
   return Dial{cursor_};
 }

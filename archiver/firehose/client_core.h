@@ -62,8 +62,9 @@ class ClientCore final : public UpstreamSink {
   void begin(Deliver deliver, OnCallbackError on_callback_error);
   // It is over: what is to be thrown, if anything. A stop that was asked for is spent.
   std::exception_ptr finish();
-  // Its callback has returned.
+  // Its callback has returned, or has thrown. One of them for each frame, in their order.
   void done(const MessageFrame& frame);
+  void failed(const MessageFrame& frame, const std::exception_ptr& thrown);
   void callback_failed(const std::exception_ptr& thrown);
 
   std::optional<Dial> before_dial() override;
@@ -95,6 +96,7 @@ class ClientCore final : public UpstreamSink {
   std::optional<Seq> last_;  // of this connection: what is at or below it is not delivered again
   std::optional<Seq> delivered_;  // the last one; at first what was asked for
   std::optional<Seq> done_;       // likewise
+  std::optional<Seq> handled_;    // done or failed, likewise; what lies between is read ahead
   struct Passed {
     std::optional<Seq> after;  // was delivered, but is not done
     Seq seq{};

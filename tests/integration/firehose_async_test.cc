@@ -308,6 +308,25 @@ TEST(AsyncFirehoseClient, WhoIsSlowHoldsNoMoreThanTheQueue) {
   pool.join();
 }
 
+TEST(AsyncFirehoseClient, WhatWasReadAheadDoesNotComeAgainAfterACut) {
+  ScriptedUpstream upstream(holding(1, 9));
+  upstream.plan_next(ConnectionPlan().cut_after(5));
+  asio::thread_pool pool(1);
+  AsyncFirehoseSubscribeReposClient client(pool.get_executor(), kFromOldest, client_of(upstream));
+  std::vector<std::string> came;
+  came.push_back(std::to_string(seq_of(*client.async_next(asio::use_future).get())));
+  upstream.wait_for_connections(2);  // with one frame in hand and four that wait
+  EXPECT_FALSE(client.cursor() > Seq{0});
+  while (came.size() < 9) {
+    came.push_back(std::to_string(seq_of(*client.async_next(asio::use_future).get())));
+  }
+  EXPECT_THAT(came, ElementsAreArray(numbers(1, 9)));
+  EXPECT_THAT(cursors_of(upstream), ElementsAre("0", "5"));
+  client.stop();
+  EXPECT_FALSE(client.async_next(asio::use_future).get().has_value());
+  pool.join();
+}
+
 TEST(AsyncFirehoseClient, AThousandStartsAndStops) {
   const int rounds = static_cast<int>(scaled(1'000));
   UpstreamOptions held = holding(1, 4);
