@@ -70,7 +70,8 @@ void NetworkProcess::wait_until_ready(const std::filesystem::path& ready_file, D
   // It may have been there before the watch was.
   while (!std::filesystem::exists(ready_file)) {
     if (!wait_readable(watch.get(), exit_.get(), deadline)) give_up("it does not listen");
-    if (is_readable(exit_.get())) {
+    // It may have been ready and have ended between two looks.
+    if (is_readable(exit_.get()) && !std::filesystem::exists(ready_file)) {
       const Outcome outcome = finish();
       throw std::runtime_error(fmt::format(
           "it ended with status {} before it listened; it said: {}", outcome.status, outcome.err));
