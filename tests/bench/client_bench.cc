@@ -30,12 +30,14 @@
 #include "tests/support/bench_report.h"
 #include "tests/support/bulk_frames.h"
 #include "tests/support/http_wire.h"
-#include "tests/support/server_wire.h"
+#include "tools/play/server_wire.h"
 
 namespace standpipe::test {
 namespace {
 
 namespace asio = boost::asio;
+using tools::play::append_server_frame;
+using tools::play::Opcode;
 constexpr std::size_t kStreamBytes = std::size_t{256} << 20;
 constexpr int kRounds = 7;
 
