@@ -210,8 +210,8 @@ class Writer::Impl {
       state_ = WriterState::disk_full;
       detail_ = error.detail;
       tell_published();
-    } else if (health == Health::ok && error.code == Errc::closed) {
-      // Another epoch, or the archive was re-opened on behalf of another stream.
+    } else if (health == Health::ok && (error.code == Errc::closed || error.code == Errc::limit)) {
+      // Another epoch, or the archive was re-opened, or found room, on behalf of another stream.
       state_ = WriterState::ready;
     } else {
       fail(error);

@@ -234,11 +234,9 @@ Result<void> Appender::Impl::finish_step(Step& step, CommitReport& report) {
     open = sealing_row(open, step.head);
     open.state = PartitionState::open;
   }
-  if (step.sealed || step.opened) {
-    core_->publish(*epoch);
-  } else {
-    epoch->channel->publish_newest(step.head.newest);
-  }
+  if (step.sealed || step.opened) core_->publish(*epoch);
+  // It is acknowledged, whatever has failed on other threads meanwhile.
+  epoch->channel->publish_newest(step.head.newest);
   report.runs.insert(report.runs.end(), step.runs.begin(), step.runs.end());
   report.gaps.insert(report.gaps.end(), step.gaps.begin(), step.gaps.end());
   return {};

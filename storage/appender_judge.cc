@@ -56,6 +56,7 @@ Result<void> Appender::Impl::load_recent() {
   };
   std::vector<Seen> newest_first;
   const std::shared_lock lock(core_->store_mutex);
+  if (core_->store == nullptr) return Error{Errc::closed, "the archive is closed"};
   for (auto partition = view->partitions.rbegin();
        partition != view->partitions.rend() && newest_first.size() < kClockWindow; ++partition) {
     STANDPIPE_TRY(const auto scan, core_->store->scan(partition->container, /*bulk=*/false));

@@ -85,7 +85,10 @@ Result<std::unique_ptr<Core>> Core::open(const fs::path& dir, ArchiveOptions opt
     STANDPIPE_CHECK(core->load(/*may_begin=*/true));
     STANDPIPE_CHECK(recover_partitions(*core));
   }
-  core->publish_all();
+  {
+    const std::lock_guard publishing(core->mutex);
+    core->publish_all();
+  }
   if (writes) {
     STANDPIPE_CHECK(core->note_witness_warning());
     STANDPIPE_CHECK(core->write_witness(/*is_clean=*/false));
@@ -348,7 +351,6 @@ Result<void> Core::check_witness() {
 }
 
 void Core::publish_all() {
-  const std::lock_guard lock(mutex);
   for (auto& [id, stream] : streams) {
     for (EpochState& epoch : stream.epochs) publish(epoch);
   }
@@ -559,17 +561,18 @@ void Core::release() {
 Result<void> Core::load_again() {
   STANDPIPE_CHECK(exchange_store());
   Result<void> recovered = recover_partitions(*this);
-  {
-    const std::lock_guard lock(mutex);
-    is_reopening = false;
-    if (!recovered) {
-      writer_failed = true;
-      return recovered;
-    }
-    health = Health::ok;
-    health_detail.clear();
+  const std::lock_guard lock(mutex);
+  is_reopening = false;
+  if (!recovered) {
+    writer_failed = true;
+    return recovered;
   }
+  // A reader that found damage meanwhile has the last word.
+  if (writer_failed) return Error{Errc::closed, health_detail};
+  // Nobody may write before all that was found is shown: it would be told of what follows alone.
   publish_all();
+  health = Health::ok;
+  health_detail.clear();
   return {};
 }
 

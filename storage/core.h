@@ -171,7 +171,7 @@ class Core {
   Result<void> check_open_partition(const EpochState& epoch);
   Result<void> check_witness();
   Result<void> begin_archive(bool may_begin);
-  void publish_all();
+  void publish_all();  // the caller holds mutex
   Result<void> exchange_store();
   Result<void> load_store(Access access);
   void run_thread(const std::stop_token& stop);

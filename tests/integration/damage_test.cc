@@ -471,5 +471,37 @@ TEST_F(Damage, ANewerFormatIsRefusedAndBothVersionsNamed) {
   EXPECT_EQ(overwritten(before, archive_dir()), "");
 }
 
+// Another thread finds the damage between the sync of a commit and its publication. What is
+// acknowledged is shown all the same: live subscribers are told of it.
+TEST_F(Damage, FoundBesideACommitTakesNothingBackOfIt) {
+  bool is_damaging = false;
+  options.on_step = [&](std::string_view step) {
+    if (is_damaging && step == "commit") {
+      is_damaging = false;
+      EXPECT_FALSE(archive().verify_files().has_value());
+    }
+  };
+  options.partition_bytes_max = 10'000;
+  given_archive();
+  for (std::int64_t seq = 1; seq <= 8; ++seq) append({.seq = seq, .blocks_bytes = 1'000});
+  commit();
+  ASSERT_OK(archive().seal(stream()));
+  for (const fs::directory_entry& entry : fs::directory_iterator(archive_dir() / "db")) {
+    if (entry.path().extension() != ".sst") continue;
+    std::string bytes = read_file(entry.path());
+    bytes[bytes.size() / 3] ^= 1;
+    write_file(entry.path(), bytes);
+  }
+  for (std::int64_t seq = 9; seq <= 12; ++seq) append({.seq = seq, .blocks_bytes = 1'000});
+  is_damaging = true;
+  const auto committed = appender().commit();  // into a partition that it opens
+  ASSERT_OK(committed);
+  EXPECT_EQ(to_string(archive().health()), "corrupt");
+  EXPECT_EQ(committed->runs.back()->last(), Seq{12});
+  EXPECT_EQ(archive().newest(stream(), epoch()), Seq{12});
+  EXPECT_FALSE(appender().commit().has_value());
+  crash();
+}
+
 }  // namespace
 }  // namespace standpipe::test

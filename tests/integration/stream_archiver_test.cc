@@ -351,6 +351,54 @@ TEST_F(StreamArchiverTest, WhatAFailedCommitStoredAllTheSameIsPublishedAfterTheR
   crash();
 }
 
+// Two batches, for the partition rolls between them; the second finds no room. The first is stored:
+// who is live is told of it though the disk stays full.
+TEST_F(StreamArchiverTest, TheDurableHalfOfAFailedCommitIsPublishedAtOnce) {
+  std::filesystem::create_directories(archive_dir());
+  FaultFs disk(archive_dir());
+  options.env = disk.env();
+  options.partition_bytes_max = 8 * make_frame(1).size();
+  std::atomic<int> batches = 0;
+  std::atomic<bool> is_rolling = false;
+  options.on_step = [&](std::string_view step) {
+    if (is_rolling && step == "commit" && ++batches == 1) disk.set_capacity(disk.used_bytes());
+  };
+  given_archive();
+  UpstreamOptions paced;
+  paced.frames = frames(1, 40);
+  paced.is_paced = true;
+  given_upstream(std::move(paced));
+  // All of what follows is in one commit: the writer is held until it has come.
+  std::promise<void> is_publishing;
+  std::promise<void> go_on;
+  while_publishing = [&, is_first = true]() mutable {
+    if (!std::exchange(is_first, false)) return;
+    is_publishing.set_value();
+    go_on.get_future().wait();
+  };
+  start();
+  server().release(1);
+  is_publishing.get_future().wait();
+  is_rolling = true;
+  server().release(27);
+  const std::size_t queued = bytes_of(stored(2, 28)) + 27 * 48;
+  wait_for("a queue", [&](const StreamStatus& now) { return now.queue_bytes == queued; });
+  go_on.set_value();
+  wait_for_state(StreamState::disk_full);
+  const auto newest = to_int(archive().newest(stream(), epoch()));
+  const std::vector<std::string> told = durable();
+  EXPECT_GT(newest, 1);
+  EXPECT_LT(newest, 28);
+  EXPECT_GE(told.size(), static_cast<std::size_t>(newest));
+  disk.set_capacity(std::nullopt);
+  server().release_all();
+  wait_for_newest(40);
+  stop();
+  EXPECT_EQ(differences(stored(1, 40), read_all()), "");
+  EXPECT_EQ(durable().size(), 40U);
+  crash();
+}
+
 TEST_F(StreamArchiverTest, AStreamThatIsBeingAppendedToIsRefused) {
   given_archive();
   append(1);

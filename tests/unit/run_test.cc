@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 
 namespace standpipe::storage {
@@ -78,6 +79,31 @@ TEST(Run, FramesAreFoundBySeqAndCutWithAndWithoutHeader) {
   EXPECT_EQ(as_text(run.frame_of(2)), "c");
   EXPECT_EQ(run.wire_of(1).size(), 0U);  // erased
   EXPECT_EQ(run.frame_of(1).size(), 0U);
+}
+
+TEST(Run, IsCutBehindASeq) {
+  WireRun made;
+  made.wire = std::string(
+      "\x82\x02"
+      "ab\x82\x01"
+      "c",
+      7);
+  made.frames = {{Seq{10}, 0, 4, 1}, {Seq{15}, 4, 0, 2}, {Seq{20}, 4, 3, 3}};
+  made.clock_ms = 7;
+  const auto run = std::make_shared<const WireRun>(made);
+  EXPECT_EQ(run_up_to(run, Seq{20}), run);
+  EXPECT_EQ(run_up_to(run, Seq{21}), run);
+  EXPECT_EQ(run_up_to(run, Seq{9}), nullptr);
+  EXPECT_EQ(run_up_to(nullptr, Seq{9}), nullptr);
+  const WireRunPtr whole_but_one = run_up_to(run, Seq{19});
+  EXPECT_EQ(whole_but_one->last(), Seq{15});  // erased
+  EXPECT_EQ(whole_but_one->wire.size(), 4U);
+  EXPECT_EQ(whole_but_one->clock_ms, 7);
+  const WireRunPtr first = run_up_to(run, Seq{10});
+  EXPECT_EQ(first->last(), Seq{10});
+  EXPECT_EQ(as_text(first->frame_of(0)), "ab");
+  EXPECT_EQ(first->wire.size(), 4U);
+  EXPECT_EQ(run->frames.size(), 3U);
 }
 
 TEST(Run, FrameOfKnowsEachHeaderForm) {
