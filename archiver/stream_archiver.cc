@@ -224,7 +224,7 @@ class StreamArchiver::Impl final : public UpstreamSink {
     return was_taken && !writer_.is_session_over() ? Next::read : Next::redial;
   }
 
-  void on_disconnected(const WsEnd& end, std::chrono::milliseconds delay) override {
+  bool on_disconnected(const WsEnd& end, std::chrono::milliseconds delay) override {
     const bool is_ours = end.kind == WsEndKind::handler || end.kind == WsEndKind::stopped;
     const std::string what = fmt::format("{} ({})", end.detail, to_string(end.kind));
     if (is_ours) {
@@ -243,6 +243,7 @@ class StreamArchiver::Impl final : public UpstreamSink {
     PipelineEntry entry;
     entry.kind = EntryKind::session_end;
     pipeline_.append(entry);
+    return true;
   }
 
   const std::string name_;

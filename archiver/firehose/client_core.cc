@@ -244,7 +244,7 @@ Next ClientCore::on_connected(const WsOpened& opened, const Dial& dial) {
   return is_stopping_ ? Next::redial : Next::read;
 }
 
-void ClientCore::on_disconnected(const WsEnd& end, std::chrono::milliseconds delay) {
+bool ClientCore::on_disconnected(const WsEnd& end, std::chrono::milliseconds delay) {
   if (!end.was_open && end.kind != WsEndKind::stopped) {
     const std::lock_guard lock(mutex_);
     ++stats_.dials_failed;
@@ -253,6 +253,7 @@ void ClientCore::on_disconnected(const WsEnd& end, std::chrono::milliseconds del
   if (options_.hooks.on_disconnect) {
     call_hook([&] { options_.hooks.on_disconnect(end, delay); });
   }
+  return !is_over_;
 }
 
 Next ClientCore::on_message(const WsMessage& message) {

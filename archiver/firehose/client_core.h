@@ -70,7 +70,7 @@ class ClientCore final : public UpstreamSink {
   std::optional<Dial> before_dial() override;
   Next on_connected(const WsOpened& opened, const Dial& dial) override;
   Next on_message(const WsMessage& message) override;
-  void on_disconnected(const WsEnd& end, std::chrono::milliseconds delay) override;
+  bool on_disconnected(const WsEnd& end, std::chrono::milliseconds delay) override;
 
  private:
   Next on_frame(MessageFrame frame);

@@ -105,8 +105,8 @@ class UpstreamLink::Impl : public std::enable_shared_from_this<UpstreamLink::Imp
                          self->options_.reconnect);
       }
       attempts = step.attempts;
-      self->sink_.on_disconnected(end, step.delay);
-      if (ending.is_stopping) co_return;
+      const bool goes_on = self->sink_.on_disconnected(end, step.delay);
+      if (!goes_on || ending.is_stopping) co_return;
       const bool is_hurried = co_await self->wait(step.delay);
       if (is_hurried) attempts = 0;
     }

@@ -47,8 +47,9 @@ class UpstreamSink {
   virtual Next on_connected(const WsOpened& opened, const Dial& dial) = 0;
   // May block likewise, which is the back-pressure.
   virtual Next on_message(const WsMessage& message) = 0;
-  // The dial failed, or the connection ended. `delay`: before the next before_dial().
-  virtual void on_disconnected(const WsEnd& end, std::chrono::milliseconds delay) = 0;
+  // The dial failed, or the connection ended. `delay`: before the next before_dial(). False: no
+  // more frames are wanted, ever; it all ends, without the wait.
+  virtual bool on_disconnected(const WsEnd& end, std::chrono::milliseconds delay) = 0;
 };
 
 struct UpstreamOptions {

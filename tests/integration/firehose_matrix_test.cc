@@ -45,6 +45,7 @@ struct Row {
   OnErrorFrame on_error_frame = OnErrorFrame::fail;
   CleanClose on_clean_close = CleanClose::reconnect;
   std::chrono::milliseconds timeout{10'000};  // connect and receive
+  std::chrono::milliseconds delay{1};         // before a dial, at least; at most four times as much
 };
 
 void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }
@@ -69,6 +70,8 @@ TEST_P(FirehoseMatrix, NothingIsLostAndNothingComesTwice) {
   ClientOptions options = client_of(upstream);
   options.connect_timeout = row.timeout;
   options.recv_timeout = row.timeout;
+  options.reconnect.delay_min = row.delay;
+  options.reconnect.delay_max = 4 * row.delay;
   options.reconnect.retry_after_max = std::chrono::milliseconds(2);
   options.on_bad_frame = row.on_bad_frame;
   options.on_error_frame = row.on_error_frame;
@@ -138,6 +141,7 @@ std::vector<Row> close_codes() {
     stopped.ends = {"closed " + std::to_string(code)};
     stopped.came = numbers(1, 2);
     stopped.on_clean_close = CleanClose::stop;
+    stopped.delay = std::chrono::hours(1);  // which is not waited for
     rows.push_back(stopped);
   }
   Row other{"AnotherCodeIsNoCleanEnd",

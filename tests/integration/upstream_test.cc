@@ -47,10 +47,11 @@ class Reader final : public firehose::UpstreamSink {
     changed_.notify_all();
     return Next::read;
   }
-  void on_disconnected(const WsEnd& end, milliseconds delay) override {
+  bool on_disconnected(const WsEnd& end, milliseconds delay) override {
     const std::lock_guard lock(mutex_);
     ends_.push_back(std::string(to_string(end.kind)) + " " + std::to_string(delay.count()));
     changed_.notify_all();
+    return true;
   }
 
   void wait_for_ends(std::size_t count) {
