@@ -67,9 +67,12 @@ class AsyncFirehoseClient::Impl : public std::enable_shared_from_this<AsyncFireh
     has_ended_ = is_put_off_ = false;
     core_.begin([this](MessageFrame frame) { return take(std::move(frame)); },
                 std::move(on_callback_error));
-    const std::lock_guard lock(mutex_);
-    link_ = std::make_unique<UpstreamLink>(strand_, core_.url(), core_.upstream_options(), core_);
-    if (core_.is_stopping()) link_->stop();
+    {
+      const std::lock_guard lock(mutex_);
+      link_ = std::make_unique<UpstreamLink>(strand_, core_.url(), core_.upstream_options(), core_);
+      if (core_.is_stopping()) link_->stop();
+    }
+    // Runs within this call up to its first wait, hooks included, which may call stop().
     link_->start([self = shared_from_this()](std::exception_ptr thrown) {
       self->thrown_ = std::move(thrown);
       self->has_ended_ = true;

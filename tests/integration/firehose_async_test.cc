@@ -267,6 +267,29 @@ TEST(AsyncFirehoseClient, StopWakesABackOff) {
   pool.join();
 }
 
+// A CA file that cannot be read ends the dial before anything has to be waited for.
+TEST(AsyncFirehoseClient, AHookMayStopItBeforeTheFirstWait) {
+  ClientOptions options;
+  options.base_uri = "wss://127.0.0.1:1";
+  options.tls_ca_file = "/nonexistent/ca.pem";
+  options.reconnect.delay_min = options.reconnect.delay_max = std::chrono::hours(1);
+  std::vector<std::string> ends;
+  AsyncFirehoseSubscribeReposClient* stopped = nullptr;
+  options.hooks.on_disconnect = [&](const firehose::WsEnd& end, auto) {
+    ends.push_back(end_of(end));
+    stopped->stop();
+  };
+  asio::io_context io;
+  AsyncFirehoseSubscribeReposClient client(io.get_executor(), {}, options);
+  stopped = &client;
+  bool has_ended = false;
+  client.async_start([](const MessageFrame&) {}, {},
+                     [&](const std::exception_ptr& thrown) { has_ended = !thrown; });
+  io.run();
+  EXPECT_TRUE(has_ended);
+  EXPECT_THAT(ends, ElementsAre("tls"));
+}
+
 TEST(AsyncFirehoseClient, ItMayGoWhileItIsConnected) {
   ScriptedUpstream upstream(holding(1, 3));
   asio::thread_pool pool(2);
