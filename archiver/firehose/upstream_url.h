@@ -32,9 +32,9 @@ struct UpstreamUrl {
 };
 
 // Accepts
-//   a bare host           bsky.network   127.0.0.1:2480   [::1]:80     always wss, loopback
-//   included a base                ws://HOST   https://HOST/xrpc   wss://HOST/stream/repos the full
-//   path         wss://HOST/xrpc/com.atproto.sync.subscribeRepos
+//   a bare host    bsky.network   127.0.0.1:2480   [::1]:80: always wss, loopback included
+//   a base         ws://HOST   https://HOST/xrpc   wss://HOST/stream/repos
+//   the full path  wss://HOST/xrpc/com.atproto.sync.subscribeRepos
 // and completes the path. http and https stand for ws and wss. invalid, with what is allowed: other
 // schemes, a user name, a query (the cursor is ours, nothing else is defined), a fragment, a path
 // that names another endpoint than that of `kind`.
