@@ -93,8 +93,9 @@ ClientCore::ClientCore(UpstreamKind kind, const Params& params, ClientOptions op
   check(options_.recv_timeout.value_or(std::chrono::milliseconds{0}).count() >= 0,
         "recv_timeout: 0 or more milliseconds, 0 for none");
   check(options_.connect_timeout.count() > 0, "connect_timeout: more than 0 milliseconds");
-  check(options_.message_bytes_max > 0 && options_.message_bytes_max <= std::size_t{1} << 30,
-        "message_bytes_max: 1 to 1,073,741,824 bytes");
+  static_assert(kFrameBytesMax == 5'242'880);
+  check(options_.message_bytes_max > 0 && options_.message_bytes_max <= kFrameBytesMax,
+        "message_bytes_max: 1 to 5,242,880 bytes");
   check(options_.queue_frames_max > 0 && options_.queue_bytes_max > 0,
         "queue_frames_max, queue_bytes_max: at least 1");
   check(!cursor_ || (*cursor_ >= kSeqNone && *cursor_ <= kSeqMax), "cursor: 0 to 2^53 - 1");

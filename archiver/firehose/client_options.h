@@ -95,7 +95,8 @@ struct ClientOptions {
   std::optional<std::chrono::milliseconds> recv_timeout;
   /// For names, TCP, TLS, handshake and redirects, all together.
   std::chrono::milliseconds connect_timeout{10'000};
-  /// Inclusive. A larger message is read in pieces, discarded, and reported as `too_large`.
+  /// 1 to kFrameBytesMax (5 MiB), which is as much as a frame may have. A larger message is read in
+  /// pieces, discarded, and reported as `too_large`.
   std::size_t message_bytes_max = kFrameBytesMax;
   /// How long to wait before each dial.
   ReconnectOptions reconnect;

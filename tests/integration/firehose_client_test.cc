@@ -441,7 +441,12 @@ TEST(FirehoseClient, BadArgumentsAreRefusedWithWhatIsAllowed) {
   EXPECT_EQ(refused({}, options), "queue_frames_max, queue_bytes_max: at least 1");
   options = {};
   options.message_bytes_max = 0;
-  EXPECT_THAT(refused({}, options), ::testing::HasSubstr("message_bytes_max: 1 to"));
+  EXPECT_EQ(refused({}, options), "message_bytes_max: 1 to 5,242,880 bytes");
+  // What is larger is no frame.
+  options.message_bytes_max = kFrameBytesMax + 1;
+  EXPECT_EQ(refused({}, options), "message_bytes_max: 1 to 5,242,880 bytes");
+  options.message_bytes_max = kFrameBytesMax;
+  EXPECT_EQ(refused({}, options), "accepted");
 }
 
 }  // namespace
