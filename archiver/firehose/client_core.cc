@@ -144,7 +144,8 @@ void ClientCore::begin(Deliver deliver, OnCallbackError on_callback_error) {
   failure_ = nullptr;
   is_over_ = false;
   has_dropped_ = false;
-  delivered_ = done_ = handled_ = std::nullopt;
+  delivered_ = done_ = std::nullopt;
+  in_hand_ = stale_ = 0;
 }
 
 std::exception_ptr ClientCore::finish() {
@@ -155,9 +156,9 @@ std::exception_ptr ClientCore::finish() {
 }
 
 void ClientCore::done(const MessageFrame& frame) {
-  if (!frame.seq()) return;
+  if (!handed_back(frame)) return;
   Seq seq = *frame.seq();
-  done_ = handled_ = seq;
+  done_ = seq;
   while (!passed_.empty() && passed_.front().after <= done_) {
     seq = std::max(seq, passed_.front().seq);
     passed_.pop_front();
@@ -166,8 +167,17 @@ void ClientCore::done(const MessageFrame& frame) {
 }
 
 void ClientCore::failed(const MessageFrame& frame, const std::exception_ptr& thrown) {
-  if (frame.seq()) handled_ = frame.seq();
+  handed_back(frame);
   callback_failed(thrown);
+}
+
+// Whether the cursor is to follow it.
+bool ClientCore::handed_back(const MessageFrame& frame) {
+  if (!frame.seq()) return false;
+  --in_hand_;
+  if (stale_ == 0) return true;
+  --stale_;
+  return false;
 }
 
 // Of a frame that cannot be delivered: the cursor moves past it when what came before is done.
@@ -224,12 +234,12 @@ std::optional<Dial> ClientCore::before_dial() {
   if (is_stopping_ || is_over_ || failure_) return std::nullopt;
   const std::lock_guard lock(mutex_);
   // What was read ahead, or is in somebody's hands, is still to be handled: it must not come again.
-  const bool has_read_ahead = delivered_ != handled_;
-  if (has_read_ahead && !is_pinned_ && options_.cursor_mode == CursorMode::after_callback) {
+  if (in_hand_ > 0 && !is_pinned_ && options_.cursor_mode == CursorMode::after_callback) {
     return Dial{last_};
   }
   is_pinned_ = false;
-  last_ = delivered_ = done_ = handled_ = cursor_;
+  last_ = delivered_ = done_ = cursor_;
+  stale_ = in_hand_;
   passed_.clear();
   return Dial{cursor_};
 }
@@ -305,7 +315,10 @@ Next ClientCore::on_frame(MessageFrame frame) {
           fmt::format("seq {} after {}", to_int(*seq), to_int(*last_))});
     return Next::read;
   }
-  if (seq) last_ = delivered_ = seq;
+  if (seq) {
+    last_ = delivered_ = seq;
+    ++in_hand_;
+  }
   {
     const std::lock_guard lock(mutex_);
     ++stats_.frames;

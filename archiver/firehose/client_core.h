@@ -78,6 +78,7 @@ class ClientCore final : public UpstreamSink {
   Next on_bad_frame(const MessageFrame& frame);
   Next on_too_large(const WsMessage& message);
   void skip(Skip skip);
+  bool handed_back(const MessageFrame& frame);
   void move_cursor(Seq seq);
   void pass_over(Seq seq);
   template <typename Call>
@@ -96,7 +97,8 @@ class ClientCore final : public UpstreamSink {
   std::optional<Seq> last_;  // of this connection: what is at or below it is not delivered again
   std::optional<Seq> delivered_;  // the last one; at first what was asked for
   std::optional<Seq> done_;       // likewise
-  std::optional<Seq> handled_;    // done or failed, likewise; what lies between is read ahead
+  std::size_t in_hand_ = 0;       // frames with a seq, delivered and neither done nor failed yet
+  std::size_t stale_ = 0;         // the first of them that update_params() has overtaken
   struct Passed {
     std::optional<Seq> after;  // was delivered, but is not done
     Seq seq{};

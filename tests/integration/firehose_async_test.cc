@@ -350,6 +350,45 @@ TEST(AsyncFirehoseClient, WhatWasReadAheadDoesNotComeAgainAfterACut) {
   pool.join();
 }
 
+// update_params() comes with frame 1 in somebody's hands and 2 to 5 read ahead: they are still
+// handed out, and move nothing.
+std::vector<std::string> read_with_cursors(Seq next, std::size_t count) {
+  ScriptedUpstream upstream(holding(1, 9));
+  upstream.plan_next(ConnectionPlan().cut_after(5));
+  ClientOptions options = client_of(upstream);
+  firehose::AsyncFirehoseClient* updated = nullptr;
+  int ends = 0;
+  options.hooks.on_disconnect = [&](const auto&, auto) {
+    if (++ends == 1) updated->update_params({next});
+  };
+  asio::thread_pool pool(1);
+  AsyncFirehoseSubscribeReposClient client(pool.get_executor(), kFromOldest, options);
+  updated = &client;
+  std::vector<std::string> came;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::int64_t seq = seq_of(*client.async_next(asio::use_future).get());
+    if (i == 0) upstream.wait_for_connections(2);
+    came.push_back(std::to_string(seq) + " at " + std::to_string(to_int(*client.cursor())));
+  }
+  client.stop();
+  EXPECT_FALSE(client.async_next(asio::use_future).get().has_value());
+  pool.join();
+  for (const std::string& cursor : cursors_of(upstream)) came.push_back("asked for " + cursor);
+  return came;
+}
+
+TEST(AsyncFirehoseClient, WhatWasReadAheadDoesNotUndoAJumpForwards) {
+  EXPECT_THAT(read_with_cursors(Seq{7}, 7),
+              ElementsAre("1 at 7", "2 at 7", "3 at 7", "4 at 7", "5 at 7", "8 at 7", "9 at 8",
+                          "asked for 0", "asked for 7"));
+}
+
+TEST(AsyncFirehoseClient, WhatWasReadAheadDoesNotUndoAJumpBackwards) {
+  EXPECT_THAT(read_with_cursors(Seq{2}, 9),
+              ElementsAre("1 at 2", "2 at 2", "3 at 2", "4 at 2", "5 at 2", "3 at 2", "4 at 3",
+                          "5 at 4", "6 at 5", "asked for 0", "asked for 2"));
+}
+
 TEST(AsyncFirehoseClient, AThousandStartsAndStops) {
   const int rounds = static_cast<int>(scaled(1'000));
   UpstreamOptions held = holding(1, 4);
