@@ -269,10 +269,6 @@ bool ClientCore::on_disconnected(const WsEnd& end, std::chrono::milliseconds del
 
 Next ClientCore::on_message(const WsMessage& message) {
   if (is_stopping_) return Next::redial;
-  {
-    const std::lock_guard lock(mutex_);
-    stats_.bytes += message.bytes_total;
-  }
   if (message.is_text) {
     skip({SkipReason::text, {}, {}, message.bytes_total, "a text message"});
     return Next::read;
@@ -321,6 +317,7 @@ Next ClientCore::on_frame(MessageFrame frame) {
   }
   {
     const std::lock_guard lock(mutex_);
+    stats_.bytes += frame.bytes().size();
     ++stats_.frames;
   }
   const Next next = deliver_(std::move(frame));
@@ -337,6 +334,7 @@ Next ClientCore::on_error_frame(const MessageFrame& frame) {
   }
   {
     const std::lock_guard lock(mutex_);
+    stats_.bytes += frame.bytes().size();
     ++stats_.error_frames;
   }
   failure_ = std::make_exception_ptr(std::move(error));
@@ -376,6 +374,7 @@ Next ClientCore::on_too_large(const WsMessage& message) {
 void ClientCore::skip(Skip skip) {
   {
     const std::lock_guard lock(mutex_);
+    stats_.bytes += skip.bytes;
     switch (skip.reason) {
       case SkipReason::text:
         ++stats_.text;

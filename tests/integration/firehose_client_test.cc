@@ -47,7 +47,10 @@ TEST(FirehoseClient, EveryFrameComesOnceInOrderAndByteForByte) {
   ScriptedUpstream upstream(holding(1, 200));
   FirehoseSubscribeReposClient client(kFromOldest, client_of(upstream));
   std::int64_t expected = 1;
+  std::uint64_t bytes = 0;
   client.start([&](const MessageFrame& frame) {
+    bytes += frame.bytes().size();
+    EXPECT_EQ(client.stats().bytes, bytes);
     EXPECT_TRUE(equal(frame.bytes(), make_frame(expected)));
     if (expected++ == 200) client.stop();
   });
@@ -107,6 +110,7 @@ TEST(FirehoseClient, ServersThatRepeatTheCursorsFrameAreServedOut) {
   FirehoseSubscribeReposClient client(kFromOldest, client_of(upstream));
   EXPECT_THAT(read_until(client, 6), ElementsAreArray(numbers(1, 6)));
   EXPECT_EQ(client.stats().duplicates, 1U);
+  EXPECT_EQ(client.stats().bytes, 7 * make_frame(1).size());
 }
 
 TEST(FirehoseClient, InManualModeUpdateParamsAloneMovesTheCursor) {
