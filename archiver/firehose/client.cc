@@ -21,7 +21,7 @@ class FirehoseClient::Impl {
   ClientCore& core() { return core_; }
 
   void start(const OnMessage& on_message, OnCallbackError on_callback_error) {
-    begin_run();
+    begin_run(/*is_pulled=*/false);
     core_.begin(
         [this, &on_message](const MessageFrame& frame) {
           handle(on_message, frame);
@@ -36,11 +36,7 @@ class FirehoseClient::Impl {
   // -- One frame after the other ------------------------------------------------------------------
 
   void begin_pulling(OnCallbackError on_callback_error) {
-    begin_run();
-    {
-      const std::lock_guard lock(mutex_);
-      is_pulled_ = true;
-    }
+    begin_run(/*is_pulled=*/true);
     core_.begin(
         [this](MessageFrame frame) {
           queue_.push(std::move(frame));
@@ -89,10 +85,11 @@ class FirehoseClient::Impl {
   }
 
  private:
-  void begin_run() {
+  void begin_run(bool is_pulled) {
     const std::lock_guard lock(mutex_);
     if (is_running_) throw std::logic_error("the client runs already");
     is_running_ = true;
+    is_pulled_ = is_pulled;
     runner_ = std::this_thread::get_id();
     link_ = std::make_unique<UpstreamLink>(io_.get_executor(), core_.url(),
                                            core_.upstream_options(), core_);
