@@ -161,6 +161,7 @@ class Writer::Impl {
   }
 
   Result<void> read_stored() {
+    if (told_ >= newest_) return {};  // before the first Appender there is no epoch to read either
     STANDPIPE_TRY(storage::Reader reader, archive_.reader(stream_.id, epoch_));
     while (told_ < newest_) {
       STANDPIPE_TRY(const storage::ReadStep step, reader.read_after(told_));
