@@ -209,8 +209,8 @@ class WsConnection::Impl : public std::enable_shared_from_this<WsConnection::Imp
                             self->lookup_done_.cancel();
                           });
                         });
-    // Where stop() was first, its abort() found nothing to end.
-    if (is_stopped_) co_return nothing;
+    // Where stop() or the deadline was first, its abort() found nothing to end.
+    if (is_stopped_ || is_too_late_) co_return nothing;
     [[maybe_unused]] auto waited = co_await lookup_done_.async_wait(kNet);
     if (!found_) co_return nothing;
     co_return std::move(*found_);
