@@ -276,7 +276,13 @@ class WsConnection::Impl : public std::enable_shared_from_this<WsConnection::Imp
     asio::buffer_copy(asio::buffer(frames.room().data(), frames.room().size()), buffer.data());
     frames.add(buffer.size());
     buffer.clear();
-    WsEnd end = co_await read_all(stream, frames);
+    // Whatever it throws must not pass by what uses `stream`: the timer, and what is being written.
+    WsEnd end;
+    try {
+      end = co_await read_all(stream, frames);
+    } catch (const std::exception& error) {
+      end = end_of(WsEndKind::protocol, error.what());
+    }
     is_watching_ = false;
     idle_timer_.cancel();
     if (writer_.is_writing()) stream_->close();
@@ -363,8 +369,10 @@ class WsConnection::Impl : public std::enable_shared_from_this<WsConnection::Imp
       return call();
     } catch (const std::exception& error) {
       thrown_ = error.what();
-      return Flow::end;
+    } catch (...) {
+      thrown_ = "a handler threw something that is no std::exception";
     }
+    return Flow::end;
   }
 
   WsEnd ended_by_handler() const {

@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <future>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -296,6 +298,32 @@ TEST(WsClientTest, APeerThatAnswersPingsMayBeSilentForAsLongAsItLikes) {
   });
   client.stop();
   EXPECT_EQ(kind_of(end.get()), "stopped");
+}
+
+class Thrower final : public firehose::WsHandler {
+ public:
+  explicit Thrower(std::function<void()> what) : throw_(std::move(what)) {}
+  firehose::Flow on_open(const firehose::WsOpened&) override { return firehose::Flow::go_on; }
+  firehose::Flow on_message(const firehose::WsMessage&) override {
+    throw_();
+    return firehose::Flow::go_on;
+  }
+
+ private:
+  const std::function<void()> throw_;
+};
+
+TEST(WsClientTest, WhatAHandlerThrowsEndsTheConnectionAndLeavesNothingBehind) {
+  ScriptedUpstream upstream(serving(1, 2));
+  const auto end_of = [&](std::function<void()> what) {
+    Thrower handler(std::move(what));
+    WsClient client(WsOptions{});
+    const WsEnd end = client.run(url_of(upstream), Seq{0}, handler);
+    return kind_of(end) + ": " + end.detail;
+  };
+  EXPECT_EQ(end_of([] { throw std::runtime_error("what it says"); }), "protocol: what it says");
+  EXPECT_EQ(end_of([] { throw 17; }),
+            "protocol: a handler threw something that is no std::exception");
 }
 
 // -- stop() ---------------------------------------------------------------------------------------
