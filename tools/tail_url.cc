@@ -1,14 +1,15 @@
 #include "tools/tail_url.h"
 
 #include <fmt/format.h>
-#include <poll.h>
 
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <chrono>
 #include <cstdio>
-#include <memory>
-#include <mutex>
-#include <random>
+#include <exception>
 #include <utility>
 
+#include "archiver/firehose/upstream.h"
 #include "schema/ascii.h"
 #include "schema/base/clock.h"
 #include "schema/datetime.h"
@@ -19,8 +20,8 @@
 namespace standpipe::tools {
 namespace {
 
-using firehose::Flow;
-using firehose::WsClient;
+using firehose::Dial;
+using firehose::Next;
 using firehose::WsEnd;
 using firehose::WsEndKind;
 using firehose::WsMessage;
@@ -40,41 +41,46 @@ std::string percent_encoded(std::string_view text) {
 }
 
 // One tail, over all of its connections.
-class Tail final : public firehose::WsHandler {
+class Tail final : public firehose::UpstreamSink {
  public:
   Tail(const TailUrlOptions& options, FrameFilter filter,
        const std::function<Result<void>(const ViewFrame&)>& take)
       : options_(options), filter_(std::move(filter)), take_(take), position_(options.cursor) {}
 
   Result<void> run() {
-    StopSignal signal([this] { stop(); });
-    std::mt19937_64 random{std::random_device{}()};
-    unsigned attempts = 0;
-    while (!signal.was_raised()) {
-      const WsEnd end = dial();
-      if (error_) return *error_;
-      if (is_done_ || signal.was_raised()) break;
-      // Asked to end at `until`, a server that knows it does so.
-      if (end.kind == WsEndKind::closed && end.close_code == 1000 && options_.until) break;
-      if (end.http_status >= 400 && end.http_status < 500 && end.http_status != kTooManyRequests) {
-        return Error{Errc::invalid, end.detail};
-      }
-      const double chance = std::uniform_real_distribution<double>(0, 1)(random);
-      const firehose::ReconnectStep step =
-          firehose::next_dial(attempts, {end.up_for, end.retry_after}, chance, options_.reconnect);
-      attempts = step.attempts;
-      fmt::print(stderr, "standpipe tail: {}; again in {} ms\n", one_line(end.detail),
-                 step.delay.count());
-      pollfd waited{signal.fd(), POLLIN, 0};
-      ::poll(&waited, 1, static_cast<int>(step.delay.count()));
-    }
+    boost::asio::io_context io{1};
+    firehose::UpstreamLink link(io.get_executor(), options_.url, {options_.ws, options_.reconnect},
+                                *this);
+    const StopSignal signal([&] {
+      is_stopping_ = true;
+      link.stop();
+    });
+    link.start([](const std::exception_ptr& thrown) {
+      if (thrown) std::rethrow_exception(thrown);
+    });
+    io.run();
+    if (error_) return *error_;
     return {};
   }
 
-  Flow on_open(const firehose::WsOpened&) override { return Flow::go_on; }
+  std::optional<Dial> before_dial() override { return Dial{position_, query()}; }
 
-  Flow on_message(const WsMessage& message) override {
-    return goes_on_after(message) ? Flow::go_on : Flow::end;
+  Next on_connected(const firehose::WsOpened&, const Dial&) override { return Next::read; }
+
+  Next on_message(const WsMessage& message) override {
+    return goes_on_after(message) ? Next::read : Next::fail;
+  }
+
+  bool on_disconnected(const WsEnd& end, std::chrono::milliseconds delay) override {
+    if (error_ || is_done_ || is_stopping_) return false;
+    // Asked to end at `until`, a server that knows it does so.
+    if (end.kind == WsEndKind::closed && end.close_code == 1000 && options_.until) return false;
+    if (end.http_status >= 400 && end.http_status < 500 && end.http_status != kTooManyRequests) {
+      error_ = Error{Errc::invalid, end.detail};
+      return false;
+    }
+    fmt::print(stderr, "standpipe tail: {}; again in {} ms\n", one_line(end.detail), delay.count());
+    return true;
   }
 
  private:
@@ -101,22 +107,6 @@ class Tail final : public firehose::WsHandler {
                    to_string(scan.why), scan.error_at);
         return true;
     }
-  }
-
-  WsEnd dial() {
-    firehose::UpstreamUrl url = options_.url;
-    url.query = query();
-    const auto client = std::make_shared<WsClient>(options_.ws);
-    {
-      const std::lock_guard lock(mutex_);
-      client_ = client;
-    }
-    return client->run(url, position_, *this);
-  }
-
-  void stop() {
-    const std::lock_guard lock(mutex_);
-    if (client_ != nullptr) client_->stop();
   }
 
   // What a standpipe takes, and others ignore.
@@ -178,9 +168,7 @@ class Tail final : public firehose::WsHandler {
   std::optional<Seq> position_;  // everything up to here has been taken
   bool is_done_ = false;
   std::optional<Error> error_;
-
-  std::mutex mutex_;  // guards client_
-  std::shared_ptr<WsClient> client_;
+  std::atomic<bool> is_stopping_ = false;
 };
 
 }  // namespace

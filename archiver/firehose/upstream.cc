@@ -97,7 +97,9 @@ class UpstreamLink::Impl : public std::enable_shared_from_this<UpstreamLink::Imp
       const std::shared_ptr<WsConnection> connection = self->make_connection();
       if (!connection) co_return;
       Session session(self->sink_, *dial);
-      const WsEnd end = co_await connection->run(self->url_, dial->cursor, session);
+      UpstreamUrl url = self->url_;
+      url.query = dial->query;
+      const WsEnd end = co_await connection->run(std::move(url), dial->cursor, session);
       const Ending ending = self->drop_connection(end, session.has_failed());
       ReconnectStep step{0, std::chrono::milliseconds{0}};
       if (ending.is_failure) {

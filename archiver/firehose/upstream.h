@@ -24,6 +24,7 @@ namespace standpipe::firehose {
 
 struct Dial {
   std::optional<Seq> cursor;  // what to ask for; none: what comes next
+  std::string query = {};     // and what else: UpstreamUrl::query
 };
 
 // What follows on a message.

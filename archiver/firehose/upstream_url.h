@@ -27,7 +27,7 @@ struct UpstreamUrl {
   std::string host;  // a name in lower case, an IPv4 address, or an IPv6 address without brackets
   std::uint16_t port = 443;
   std::string path;   // begins with '/'
-  std::string query;  // without '?' and cursor; only a redirect brings one
+  std::string query;  // without '?' and cursor; only a redirect or a Dial brings one
   bool operator==(const UpstreamUrl&) const = default;
 };
 
