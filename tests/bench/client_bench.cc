@@ -18,6 +18,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -27,6 +28,9 @@
 
 #include "archiver/firehose/async_client.h"
 #include "archiver/firehose/firehose.h"
+#include "schema/car.h"
+#include "schema/cbor_scan.h"
+#include "schema/frame.h"
 #include "tests/support/bench_report.h"
 #include "tests/support/bulk_frames.h"
 #include "tests/support/http_wire.h"
@@ -247,7 +251,40 @@ void read_by_async_callback(const Sender& sender, const Stream& stream) {
 
 // -- Decoding, from memory ------------------------------------------------------------------------
 
+// What is measured against: the frames copied to one place and looked at by nobody, ...
+void copy_all(const Stream& stream) {
+  Bytes place(kFrameBytesMax);
+  for (const ByteView bytes : stream.frames) {
+    std::memcpy(place.data(), bytes.data(), bytes.size());
+    asm volatile("" : : "r"(place.data()) : "memory");
+  }
+}
+
+// ... read where they lie, ...
 void scan_all(const Stream& stream) {
+  for (const ByteView bytes : stream.frames) {
+    const FrameScan scan = scan_frame(bytes);
+    asm volatile("" : : "r"(&scan) : "memory");
+  }
+}
+
+// ... and with each block of their CARs stepped over, item by item.
+void walk_all(const Stream& stream) {
+  for (const ByteView bytes : stream.frames) {
+    const ByteView blocks = scan_frame(bytes).envelope.blocks;
+    if (blocks.empty()) continue;
+    auto car = CarReader::open(blocks);
+    while (car) {
+      const auto block = car->next();
+      if (!block || !*block) break;
+      CborScanner scanner((*block)->bytes);
+      const bool is_whole = scanner.skip_item(0);
+      asm volatile("" : : "r"(is_whole) : "memory");
+    }
+  }
+}
+
+void take_all(const Stream& stream) {
   for (const ByteView bytes : stream.frames) {
     const auto frame = firehose::MessageFrame::from_bytes(bytes);
     asm volatile("" : : "r"(&frame) : "memory");
@@ -315,13 +352,14 @@ BenchRow wire_row(std::string path, const Rate& rate, const Rate& raw,
   return row;
 }
 
-BenchRow decode_row(std::string path, const Rate& rate) {
+// `reference`: the figures of the same run to read it by.
+BenchRow decode_row(std::string path, const Rate& rate, const std::string& reference) {
   BenchRow row;
   row.path = std::move(path);
   row.against = "-";
   row.figure = 1e6 / rate.cpu_us;
   row.unit = "frames/s/core";
-  row.detail = fmt::format("{:.2f} us CPU a frame", rate.cpu_us);
+  row.detail = fmt::format("{:.2f} us CPU a frame; {}", rate.cpu_us, reference);
   return row;
 }
 
@@ -336,18 +374,23 @@ int run(bool is_json) {
                        [&] { read_by_coroutine(sender, stream); }});
   const auto nothing = [](const firehose::Commit&) {};
   const std::vector<Rate> memory = measure(
-      frames, {[&] { scan_all(stream); }, [&] { decode_all(stream, nothing); },
+      frames, {[&] { copy_all(stream); }, [&] { scan_all(stream); }, [&] { walk_all(stream); },
+               [&] { take_all(stream); }, [&] { decode_all(stream, nothing); },
                [&] { decode_all(stream, read_car); }, [&] { decode_all(stream, read_records); }});
+  const std::string by_frame = fmt::format("memcpy {:.2f}, scan_frame() in place {:.2f}",
+                                           memory[0].cpu_us, memory[1].cpu_us);
+  const std::string by_car =
+      fmt::format("scan_frame() and a walk over every block in place {:.2f}", memory[2].cpu_us);
   const std::vector<BenchRow> rows = {
       wire_row("header-only filter, start()", wire[1], wire[0], 0.5),
       wire_row("header-only filter, messages()", wire[2], wire[0], 0.5),
       wire_row("header-only filter, async_start()", wire[3], wire[0], 0.5),
       // An operation for each frame, whatever it is worth to whoever wants to write it so.
       wire_row("header-only filter, co_await async_next()", wire[4], wire[0], std::nullopt),
-      decode_row("copy and header of a frame", memory[0]),
-      decode_row("+ parse_subscribe_repos_message()", memory[1]),
-      decode_row("+ Car::from_bytes()", memory[2]),
-      decode_row("+ each op's record as JSON", memory[3]),
+      decode_row("copy and header of a frame", memory[3], by_frame),
+      decode_row("+ parse_subscribe_repos_message()", memory[4], by_frame),
+      decode_row("+ Car::from_bytes()", memory[5], by_car),
+      decode_row("+ each op's record as JSON", memory[6], by_car),
   };
   fmt::print(stderr, "{} frames {}, {} bytes on average; {} rounds\n", frames,
              stream.is_real ? "after real ones" : "of own making", stream.wire.size() / frames,
