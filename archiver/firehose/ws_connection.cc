@@ -269,8 +269,7 @@ class WsConnection::Impl : public std::enable_shared_from_this<WsConnection::Imp
       co_return ended_by(WsEndKind::protocol,
                          fmt::format("handshake with {}: {}", address_, fault));
     }
-    if (is_stopped_) co_return end_of(WsEndKind::stopped, "stopped");
-    if (is_too_late_) co_return ended_by(WsEndKind::timeout, {});
+    if (is_stopped_ || is_too_late_) co_return ended_by(WsEndKind::stopped, {});
     ServerFrameReader frames(options_.message_bytes_max,
                              std::min(options_.head_bytes, options_.message_bytes_max));
     asio::buffer_copy(asio::buffer(frames.room().data(), frames.room().size()), buffer.data());
@@ -336,9 +335,8 @@ class WsConnection::Impl : public std::enable_shared_from_this<WsConnection::Imp
       } else if (event == ServerEvent::ping) {
         writer_.send(stream, client_control_frame(kOpcodePong, frames.payload()));
       } else if (event == ServerEvent::none) {
-        const std::span<std::byte> room = frames.room();
-        const asio::mutable_buffer target_buffer(room.data(), room.size());
-        auto [ec, size] = co_await stream.async_read_some(target_buffer, kNet);
+        const asio::mutable_buffer room(frames.room().data(), frames.room().size());
+        auto [ec, size] = co_await stream.async_read_some(room, kNet);
         if (ec) co_return end_of_reading(ec);
         frames.add(size);
         has_received();
@@ -399,9 +397,8 @@ class WsConnection::Impl : public std::enable_shared_from_this<WsConnection::Imp
       if (!ec) self->abort();
     });
     for (;;) {
-      const std::span<std::byte> room = frames.room();
-      const asio::mutable_buffer target_buffer(room.data(), room.size());
-      auto [ec, size] = co_await stream.async_read_some(target_buffer, kNet);
+      const asio::mutable_buffer room(frames.room().data(), frames.room().size());
+      auto [ec, size] = co_await stream.async_read_some(room, kNet);
       if (ec) co_return;
     }
   }
