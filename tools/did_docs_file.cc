@@ -68,7 +68,7 @@ Result<std::string> decompress(const std::filesystem::path& path, std::string_vi
     left = ZSTD_decompressStream(decoder.get(), &out, &in);
     if (ZSTD_isError(left) != 0) return failed(path, Errc::malformed, ZSTD_getErrorName(left));
     text.append(buffer.data(), out.pos);
-    was_full = out.pos == out.size;
+    was_full = out.pos == out.size && left != 0;  // else it ends with the buffer
     if (text.size() > kDidDocsBytesMax) return too_large(path);
   }
   if (left != 0) return failed(path, Errc::malformed, "the zstd stream is cut short");
