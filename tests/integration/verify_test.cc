@@ -2,11 +2,13 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 
 #include "tests/support/frame_file.h"
 #include "tests/support/frames.h"
+#include "tests/support/net_stream.h"
 #include "tests/support/shared_data.h"
 #include "tests/support/verify_fixture.h"
 #include "tests/support/worked_frames.h"
@@ -201,7 +203,9 @@ TEST_F(Verify, ASignalEndsItWithWhereToGoOn) {
 TEST_F(Verify, TellsHowFarItIsOfWorkThatTakesLong) {
   const RepoMaker repo(1);
   Process piped({"verify", "-"});
+  const auto deadline = std::chrono::steady_clock::now() + kTestDeadline;
   for (std::int64_t seq = 1; !holds(piped.error_text(), "verify: "); ++seq) {
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline) << "it says nothing";
     piped.feed(frame_file_bytes({repo.identity(seq)}));
   }
   EXPECT_THAT(piped.error_text(), ::testing::ContainsRegex("verify: [0-9,]+ frames, .* frames/s"));
