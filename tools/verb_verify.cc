@@ -116,6 +116,7 @@ class Verify {
                           : std::max<std::size_t>(std::thread::hardware_concurrency(), 1);
     options.repos_max = options_.repos_max;
     options.tells_keys = plc_ != nullptr;
+    if (plc_) options.check_on = [this] { return check_on(); };
     has_begun = true;
     return VerifyRun(
         options, keys(), [this](const VerifyRow& row) { print(row); }, std::move(next_gaps));
@@ -131,7 +132,8 @@ class Verify {
     std::fflush(stdout);  // a long verification is watched
   }
 
-  // What was given to the run is judged even where no more can be read.
+  // What was given to the run is judged even where no more can be read; what was not is not
+  // counted.
   Result<void> end(VerifyRun& run, Result<void> read) {
     auto finished = run.finish();
     summary.totals = run.totals();

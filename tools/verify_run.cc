@@ -10,12 +10,21 @@ namespace {
 // and is upstream's to explain.
 bool is_ours(const storage::Gap& gap) { return gap.reason != storage::GapReason::upstream; }
 
+bool lacks_answer(const FrameVerdict& verdict) {
+  const auto is_one = [](SignatureOutcome outcome) {
+    return outcome == SignatureOutcome::no_answer;
+  };
+  return is_one(verdict.signature) ||
+         std::any_of(verdict.labels.begin(), verdict.labels.end(), is_one);
+}
+
 }  // namespace
 
 VerifyRun::VerifyRun(const Options& options, KeySource& keys,
                      std::function<void(const VerifyRow&)> on_finding, NextGaps next_gaps)
     : keys_(keys),
       tells_keys_(options.tells_keys),
+      check_on_(options.check_on),
       on_finding_(std::move(on_finding)),
       next_gaps_(std::move(next_gaps)),
       has_more_gaps_(next_gaps_ != nullptr),
@@ -23,6 +32,7 @@ VerifyRun::VerifyRun(const Options& options, KeySource& keys,
       pool_(options.threads, keys) {}
 
 Result<void> VerifyRun::add(ByteView frame) {
+  STANDPIPE_CHECK(ended_);
   if (tells_keys_) keys_.expect(scan_frame(frame).envelope.did);
   batch_.bytes += frame.size();
   batch_.frames.push_back(to_bytes(frame));
@@ -36,18 +46,25 @@ Result<void> VerifyRun::push() {
 }
 
 Result<void> VerifyRun::finish() {
+  STANDPIPE_CHECK(ended_);
   if (!batch_.frames.empty()) STANDPIPE_CHECK(push());
   while (pool_.has_work()) STANDPIPE_CHECK(take_oldest());
   return {};
 }
 
 Result<void> VerifyRun::take_oldest() {
-  STANDPIPE_TRY(VerifyBatch batch, pool_.pop());
+  Result<VerifyBatch> batch = pool_.pop();
+  ended_ = batch ? take_all(*batch) : Result<void>(batch.error());
+  return ended_;
+}
+
+Result<void> VerifyRun::take_all(VerifyBatch& batch) {
   for (FrameVerdict& verdict : batch.verdicts) STANDPIPE_CHECK(take(verdict));
   return {};
 }
 
 Result<void> VerifyRun::take(FrameVerdict& verdict) {
+  if (check_on_ && lacks_answer(verdict)) STANDPIPE_CHECK(check_on_());
   if (verdict.seq) STANDPIPE_CHECK(pass_gaps(*verdict.seq));
   follower_.follow(verdict);
   count(verdict);

@@ -1,7 +1,6 @@
 // One verification: frames go in, findings come out in their order, and at the end the sums.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -62,6 +61,9 @@ class VerifyRun {
     std::size_t threads = 1;
     std::size_t repos_max = 2'000'000;
     bool tells_keys = false;  // which accounts come, ahead of time (KeySource::expect)
+    // Whether there is use in going on; null: always. Asked before a frame counts as judged of
+    // which a key got no answer: one that was given up is left as one that was never looked at.
+    std::function<Result<void>()> check_on;
   };
   // Gaps of which the first begins at or after `after`, oldest first; empty: there are no more.
   using NextGaps = std::function<Result<std::vector<storage::Gap>>(Seq after)>;
@@ -69,7 +71,8 @@ class VerifyRun {
   VerifyRun(const Options& options, KeySource& keys,
             std::function<void(const VerifyRow&)> on_finding, NextGaps next_gaps);
 
-  // Frames in the order of their seqs. Errors are those of NextGaps and VerifyPool::pop.
+  // Frames in the order of their seqs. Errors are those of NextGaps, VerifyPool::pop and check_on;
+  // behind the first nothing is judged any more, and it is what all later calls return.
   Result<void> add(ByteView frame);
   Result<void> finish();  // judges what is left
 
@@ -78,12 +81,14 @@ class VerifyRun {
  private:
   Result<void> push();
   Result<void> take_oldest();
+  Result<void> take_all(VerifyBatch& batch);
   Result<void> take(FrameVerdict& verdict);
   Result<void> pass_gaps(Seq seq);
   void count(const FrameVerdict& verdict);
 
   KeySource& keys_;  // not ours
   const bool tells_keys_;
+  const std::function<Result<void>()> check_on_;
   std::function<void(const VerifyRow&)> on_finding_;
   NextGaps next_gaps_;
   std::vector<storage::Gap> gaps_;  // not passed yet, newest first
@@ -92,7 +97,8 @@ class VerifyRun {
   VerifyBatch batch_;
   FrameFollower follower_;
   VerifyTotals totals_;
-  VerifyPool pool_;  // last: its threads end first
+  Result<void> ended_;  // the first error
+  VerifyPool pool_;     // last: its threads end first
 };
 
 }  // namespace standpipe::tools

@@ -20,6 +20,7 @@ namespace {
 using nlohmann::json;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::UnorderedElementsAre;
 using Report = VerifyReport;
 using Two = TwoRepos;
@@ -308,6 +309,23 @@ TEST_F(VerifyPlc, ASignalEndsTheWaitForAnAnswer) {
   EXPECT_EQ(outcome.status, 1);
   EXPECT_THAT(outcome.out, HasSubstr("\"result\":\"failed\""));
   EXPECT_THAT(outcome.err, HasSubstr("stopped by a signal"));
+  EXPECT_THAT(outcome.err, Not(HasSubstr("go on with")));  // nothing was judged
+}
+
+// What keys were known for was judged up to there: whoever goes on there leaves out nothing.
+TEST_F(VerifyPlc, AnEndNamesTheLastFrameBeforeTheFirstWithoutAnAnswer) {
+  std::vector<Bytes> frames(two.frames.begin(), two.frames.begin() + 2);
+  for (std::int64_t seq = 3; seq <= 1'000; ++seq) frames.push_back(two.a.commit(seq, {}));
+  file = given_file("long", frames);
+  DirectoryReply elsewhere;
+  elsewhere.status = 302;  // ends it at once
+  const Report report = verify_against(
+      elsewhere, {"--did-docs", given_text("a.json", two.a.did_document()), "--threads", "1"});
+  EXPECT_EQ(report.status, 1);
+  EXPECT_EQ(report.summary["frames"], 1);
+  EXPECT_EQ(report.summary["last"], 1);
+  EXPECT_EQ(report.summary["signatures"]["no_answer"], 0);
+  EXPECT_THAT(report.err, HasSubstr("; seq 1 was the last that was judged: go on with --after 1"));
 }
 
 }  // namespace
