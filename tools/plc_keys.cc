@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "schema/did_document.h"
-#include "schema/ids.h"
 #include "tools/values.h"
 
 namespace standpipe::tools {
@@ -29,7 +28,17 @@ constexpr milliseconds kPauseMax{60'000};       // however long a server wants t
 constexpr milliseconds kPauseOfTooMany{5'000};  // where it does not say
 constexpr std::uintmax_t kCacheBytesMax = std::uintmax_t{1} << 30;
 
-bool is_plc(std::string_view did) { return did.starts_with("did:plc:") && Did::is_valid(did); }
+// The only names that a directory can know; any other would be a stranger's text in our requests.
+// Spec: did:plc, "Identifier Syntax".
+bool is_plc(std::string_view did) {
+  constexpr std::string_view kPrefix = "did:plc:";
+  constexpr std::size_t kNameBytes = 24;
+  if (!did.starts_with(kPrefix)) return false;
+  const std::string_view name = did.substr(kPrefix.size());
+  return name.size() == kNameBytes && std::all_of(name.begin(), name.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '2' && c <= '7');
+         });
+}
 
 KeyAnswer no_document() { return {KeyState::no_document, nullptr}; }
 KeyAnswer no_answer() { return {KeyState::no_answer, nullptr}; }

@@ -293,6 +293,25 @@ TEST_F(VerifyPlc, ADidWebIsNotAskedFor) {
   EXPECT_TRUE(directory.requests().empty());
 }
 
+// Names are in frames as strangers wrote them, and go into requests.
+TEST_F(VerifyPlc, WhatIsNoNameOfADidPlcIsNobodysAndIsNotAskedFor) {
+  const std::string name(24, 'a');
+  std::vector<Bytes> frames;
+  for (const std::string& odd :
+       {std::string("%zz"), std::string("a:b"), std::string(2'000, 'a'), name.substr(1), name + "a",
+        std::string(24, 'A'), name.substr(1) + "1", name.substr(1) + "8", name.substr(3) + "%2f"}) {
+    const auto number = static_cast<unsigned>(frames.size());
+    RepoMaker repo(number, "did:plc:" + odd);
+    frames.push_back(repo.commit(1 + number, {{"create", "a.b.c/1"}}));
+  }
+  file = given_file("odd", frames);
+  HttpDirectory directory([](const std::string&) { return DirectoryReply{400, "", {}}; });
+  const Report report = verify_with(directory);
+  expect_clean(report);
+  EXPECT_EQ(report.summary["signatures"]["no_document"], frames.size());
+  EXPECT_TRUE(directory.requests().empty());
+}
+
 TEST_F(VerifyPlc, ASignalEndsTheWaitForAnAnswer) {
   std::atomic<bool> was_asked = false;
   HttpDirectory directory([&](const std::string&) {

@@ -64,9 +64,10 @@ struct RepoMaker::Step {
 };
 
 RepoMaker::RepoMaker(unsigned number)
-    : did_("did:plc:" + std::string(23, 'a') + static_cast<char>('a' + number % 26)),
-      key_(key_of(number + 1)),
-      document_key_(key_.public_key()) {}
+    : RepoMaker(number, "did:plc:" + std::string(23, 'a') + static_cast<char>('a' + number % 26)) {}
+
+RepoMaker::RepoMaker(unsigned number, std::string did)
+    : did_(std::move(did)), key_(key_of(number + 1)), document_key_(key_.public_key()) {}
 
 std::string RepoMaker::did_document() const {
   return R"({"id":")" + did_ + R"(","verificationMethod":[{"id":")" + did_ +

@@ -25,6 +25,7 @@ struct MadeOp {
 class RepoMaker {
  public:
   explicit RepoMaker(unsigned number);
+  RepoMaker(unsigned number, std::string did);
 
   const std::string& did() const { return did_; }
   std::string did_document() const;  // JSON
