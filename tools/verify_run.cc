@@ -33,7 +33,11 @@ VerifyRun::VerifyRun(const Options& options, KeySource& keys,
 
 Result<void> VerifyRun::add(ByteView frame) {
   STANDPIPE_CHECK(ended_);
-  if (tells_keys_) keys_.expect(scan_frame(frame).envelope.did);
+  if (tells_keys_) {
+    const Envelope envelope = scan_frame(frame).envelope;
+    const bool is_signed = envelope.kind == FrameKind::commit || envelope.kind == FrameKind::sync;
+    if (is_signed) keys_.expect(envelope.did);
+  }
   batch_.bytes += frame.size();
   batch_.frames.push_back(to_bytes(frame));
   return batch_.is_full() ? push() : Result<void>();

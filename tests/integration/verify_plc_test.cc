@@ -293,6 +293,15 @@ TEST_F(VerifyPlc, ADidWebIsNotAskedFor) {
   EXPECT_TRUE(directory.requests().empty());
 }
 
+TEST_F(VerifyPlc, WhoSignedNothingIsNotAskedFor) {
+  const RepoMaker quiet(3);
+  std::vector<Bytes> frames = {quiet.identity(1), quiet.account(2, true), two.a.sync(3)};
+  file = given_file("quiet", frames);
+  HttpDirectory directory(as_known());
+  expect_clean(verify_with(directory));
+  EXPECT_THAT(directory.requests(), ElementsAre("/" + two.a.did()));
+}
+
 // Names are in frames as strangers wrote them, and go into requests.
 TEST_F(VerifyPlc, WhatIsNoNameOfADidPlcIsNobodysAndIsNotAskedFor) {
   const std::string name(24, 'a');
