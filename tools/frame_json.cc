@@ -125,7 +125,7 @@ json envelope_as_json(const FrameScan& scan, std::span<const EnvelopeOp> ops) {
           {"ops_total", envelope.ops_total}};
 }
 
-// As `verify` judges it, without a key.
+// As `verify` judges it by itself, whatever its kind, without a key.
 json verdicts_of(ByteView frame) {
   DidKeys nobody;
   json out = json::array();
@@ -138,16 +138,13 @@ json verdicts_of(ByteView frame) {
   return out;
 }
 
-// What a #commit or #sync proves, and the tree of a #commit.
-void add_proof(json& body, ByteView frame) {
+// Of a #commit whose commit object can be read.
+void add_tree(json& body, ByteView frame) {
   const auto event = decode_event(frame);
-  if (!event) return;
-  const auto* commit = std::get_if<Commit>(&*event);
-  const auto* sync = std::get_if<Sync>(&*event);
-  if (commit == nullptr && sync == nullptr) return;
-  const CommitProof proof = commit != nullptr ? CommitProof(*commit) : CommitProof(*sync);
-  body["verdicts"] = verdicts_of(frame);
-  if (commit == nullptr || !proof.repo_commit()) return;
+  const auto* const commit = event ? std::get_if<Commit>(&*event) : nullptr;
+  if (commit == nullptr) return;
+  const CommitProof proof(*commit);
+  if (!proof.repo_commit()) return;
   body["tree"] = tree_as_json(*commit, proof.blocks(), proof.repo_commit()->data);
 }
 
@@ -164,7 +161,7 @@ std::string verdicts_as_text(const json& verdicts) {
   return out;
 }
 
-// All of it; `head` is where it is stored and how it is judged, the rest what it says.
+// All of it; `head` is where it is stored and as what, the rest what it says and how it is judged.
 struct Shown {
   json head;
   json body;
@@ -192,7 +189,8 @@ Shown show(const ViewFrame& frame, const FrameDetail& detail) {
                   {"blocks_count", blocks.size()}}}};
   shown.body["envelope"] = envelope_as_json(scan, ops);
   shown.body["event"] = event_of(frame.bytes);
-  add_proof(shown.body, frame.bytes);
+  shown.body["verdicts"] = verdicts_of(frame.bytes);
+  add_tree(shown.body, frame.bytes);
   shown.body["blocks"] = blocks_as_json(blocks);
   if (!car_error.empty()) shown.body["blocks_error"] = car_error;
   return shown;

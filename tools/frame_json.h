@@ -22,9 +22,9 @@ struct FrameDetail {
   const Place* place = nullptr;  // not ours
   bool has_hex = false;          // the bytes, too
 };
-// What `inspect frame` shows: where it is stored, its envelope, the verdict on it, its sizes, what
-// it says, what a commit or sync proves (`verdicts`: of judge_frame), the tree of a
-// commit, and every block of its CAR. Indented JSON, or text around it.
+// What `inspect frame` shows: where it is stored, the verdict on storing it, its sizes, its
+// envelope, what it says, what is wrong with it (`verdicts`: the findings of judge_frame, of any
+// frame), the tree of a commit, and every block of its CAR. Indented JSON, or text around it.
 std::string frame_detail_as_json(const ViewFrame& frame, const FrameDetail& detail);
 std::string frame_detail_as_text(const ViewFrame& frame, const FrameDetail& detail);
 

@@ -368,6 +368,24 @@ TEST_F(Verify, OneFrameIsInspectedWithItsTreeAndVerdicts) {
               HasSubstr("\nverdicts\n  nothing is wrong, as far as it can be told"));
 }
 
+TEST_F(Verify, FramesOfEveryKindAreInspectedWithTheirVerdicts) {
+  const RepoMaker repo(1);
+  Bytes dated = repo.identity(2);
+  const ByteView year = as_bytes("2026-01");
+  const auto at = std::search(dated.begin(), dated.end(), year.begin(), year.end());
+  ASSERT_NE(at, dated.end());
+  at[6] = std::byte{'X'};
+  const Bytes empty =
+      *parse_hex("a261746723636f6d6d6974626f7001a16373657103");  // a #commit with nothing but a seq
+  import({given_file("kinds", {repo.identity(1), dated, empty})});
+  EXPECT_EQ(run_json({"inspect", "frame", "1"})["verdicts"], json::array());
+  EXPECT_EQ(run_json({"inspect", "frame", "2"})["verdicts"][0]["what"], "time_invalid");
+  const json malformed = run_json({"inspect", "frame", "3"});
+  EXPECT_EQ(malformed["verdicts"][0]["what"], "event_malformed");
+  EXPECT_FALSE(malformed.contains("tree"));
+  EXPECT_THAT(run({"inspect", "frame", "3"}).out, HasSubstr("\nverdicts\n  event_malformed  "));
+}
+
 TEST_F(Verify, TheTreeOfARealFrameLeadsToItsOperation) {
   STANDPIPE_REQUIRE_SHARED();
   import({corpus("jetstream-corpus")});
