@@ -56,7 +56,11 @@ class Mirror {
   Result<void> run() {
     StopSignal signal([] {});
     if (!options_.did_docs.empty()) {
-      STANDPIPE_CHECK(load_did_docs(options_.did_docs, did_keys_));
+      STANDPIPE_TRY(const std::size_t refused, load_did_docs(options_.did_docs, did_keys_));
+      if (refused + did_keys_.without_key() > 0) {
+        log_warn(fmt::format("DID documents: {}, of which without a usable key {}; refused {}",
+                             did_keys_.documents(), did_keys_.without_key(), refused));
+      }
     }
     STANDPIPE_CHECK(open());
     auto worked = start(signal);
