@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
@@ -24,6 +25,8 @@ using storage::EpochNumber;
 constexpr std::int64_t kLogIntervalMs = 10'000;
 constexpr std::size_t kGapsAtOnce = 256;
 constexpr std::size_t kLogDetailBytes = 300;
+constexpr std::chrono::milliseconds kClosedInterval{
+    100};  // between looks at a store that is closed
 
 }  // namespace
 
@@ -88,10 +91,11 @@ class IngestCheck::Impl {
     try {
       while (wait(stop)) {
         const Result<void> stepped = step(stop);
-        // Closed: the store is exchanged, after a full disk; what comes next can be read again.
-        if (!stepped && stepped.error().code != Errc::closed)
-          return end(to_string(stepped.error()));
-        if (!stepped) reader_.reset();
+        if (stepped) continue;
+        if (stepped.error().code != Errc::closed) return end(to_string(stepped.error()));
+        // The store is exchanged, after a full disk; once that is done it can be read again.
+        reader_.reset();
+        pause(stop);
       }
     } catch (const std::exception& error) {
       end(error.what());
@@ -110,6 +114,11 @@ class IngestCheck::Impl {
     came_.wait(lock, stop, [this] { return target_epoch_ != epoch_ || target_ > position_; });
     wanted_ = target_epoch_ == epoch_ ? target_ : kSeqMax;
     return !stop.stop_requested();
+  }
+
+  void pause(const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    came_.wait_for(lock, stop, kClosedInterval, [] { return false; });
   }
 
   Result<void> step(const std::stop_token& stop) {
@@ -132,16 +141,18 @@ class IngestCheck::Impl {
     }
     // The end of an epoch that is not the newest.
     epoch_ = EpochNumber{storage::to_int(epoch_) + 1};
+    forgotten_before_ += follower_->repos_forgotten();
     follower_.emplace(repos_max_);
     reader_.reset();
+    gaps_.clear();
     gaps_after_ = kSeqNone;
     move_to(kSeqNone);
     return {};
   }
 
   void move_to(Seq position) {
-    const std::lock_guard lock(mutex_);
     position_ = position;
+    const std::lock_guard lock(mutex_);
     stats_.checked = position;
   }
 
@@ -149,40 +160,49 @@ class IngestCheck::Impl {
     const storage::WireRun& run = *slice.run;
     for (std::size_t i = slice.first_frame; i < run.frames.size(); ++i) {
       if (stop.stop_requested()) return {};
-      if (run.frames[i].length > 0) {  // else it was erased
-        FrameVerdict verdict = judge_frame(run.frame_of(i), keys_, depth_);
-        if (depth_ == JudgeDepth::full) {
-          STANDPIPE_CHECK(pass_gaps(run.frames[i].seq));
-          follower_->follow(verdict);
-        }
-        count(verdict);
+      const Seq seq = run.frames[i].seq;
+      if (run.frames[i].length == 0) {  // it was erased
+        move_to(seq);
+        continue;
       }
-      move_to(run.frames[i].seq);
+      FrameVerdict verdict = judge_frame(run.frame_of(i), keys_, depth_);
+      if (depth_ == JudgeDepth::full) {
+        STANDPIPE_CHECK(pass_gaps(seq, run.last()));
+        follower_->follow(verdict);
+      }
+      position_ = seq;
+      count(verdict);
     }
     return {};
   }
 
-  // Our own gaps that lie before `seq`: what we know to be absent is held against nobody.
-  Result<void> pass_gaps(Seq seq) {
+  // Our own gaps that lie before `seq`: what we know to be absent is held against nobody. They are
+  // asked for once for a run, which ends with `run_last`.
+  Result<void> pass_gaps(Seq seq, Seq run_last) {
     for (;;) {
-      STANDPIPE_TRY(const std::vector<storage::Gap> gaps,
-                    archive_.gaps(stream_, epoch_, gaps_after_, seq, kGapsAtOnce));
-      for (const storage::Gap& gap : gaps) {
+      while (!gaps_.empty() && gaps_.back().after < seq) {
+        const storage::Gap& gap = gaps_.back();
         if (gap.reason != storage::GapReason::upstream) follower_->pass_gap(gap.after);
+        gaps_.pop_back();
       }
-      if (gaps.size() < kGapsAtOnce) break;
-      gaps_after_ = previous(gaps.back().before);
+      if (!gaps_.empty() || gaps_after_ >= run_last) return {};
+      STANDPIPE_TRY(gaps_, archive_.gaps(stream_, epoch_, gaps_after_, run_last, kGapsAtOnce));
+      gaps_after_ = gaps_.size() < kGapsAtOnce ? run_last : previous(gaps_.back().before);
+      std::reverse(gaps_.begin(), gaps_.end());
     }
-    gaps_after_ = seq;
-    return {};
   }
 
+  // Of the frame at position_.
   void count(const FrameVerdict& verdict) {
     if (!verdict.findings.empty()) tell(verdict);
+    const std::uint64_t forgotten = forgotten_before_ + follower_->repos_forgotten();
     const std::lock_guard lock(mutex_);
+    stats_.checked = position_;
+    stats_.repos_forgotten = forgotten;
     ++stats_.frames;
     stats_.invalid += verdict.findings.empty() ? 0U : 1U;
     stats_.signatures.add(verdict.signature);
+    for (const SignatureOutcome label : verdict.labels) stats_.signatures.add(label);
     for (const FrameFinding& finding : verdict.findings) ++stats_.by_finding[finding.what];
   }
 
@@ -204,13 +224,15 @@ class IngestCheck::Impl {
   LogEvery log_;
   std::optional<FrameFollower> follower_;
   std::optional<storage::Reader> reader_;
-  Seq gaps_after_ = kSeqNone;  // up to here they are passed
-  Seq wanted_ = kSeqNone;      // of this turn; kSeqMax: all that the epoch has
+  std::vector<storage::Gap> gaps_;      // not passed yet, newest first
+  Seq gaps_after_ = kSeqNone;           // they are asked for from here on
+  std::uint64_t forgotten_before_ = 0;  // in earlier epochs
+  EpochNumber epoch_{};
+  Seq position_ = kSeqNone;
+  Seq wanted_ = kSeqNone;  // of this turn; kSeqMax: all that the epoch has
 
   mutable std::mutex mutex_;  // guards everything below, shared; written by whom it says
   std::condition_variable_any came_;
-  EpochNumber epoch_{};         // by the thread
-  Seq position_ = kSeqNone;     // by the thread
   EpochNumber target_epoch_{};  // by on_durable
   Seq target_ = kSeqNone;       // by on_durable
   IngestCheckStats stats_;      // by the thread

@@ -42,9 +42,10 @@ struct IngestCheckStats {
   std::uint64_t frames = 0;   // judged
   std::uint64_t invalid = 0;  // of these, with a finding
   std::map<std::string_view, std::uint64_t> by_finding;
-  SignatureCounts signatures;  // of commits and #syncs
-  std::uint64_t missed = 0;    // times that retention took frames before they were judged
-  std::string error;           // why it has ended; empty: it has not
+  SignatureCounts signatures;         // of commits and #syncs; of a labeler's stream, of labels
+  std::uint64_t missed = 0;           // times that retention took frames before they were judged
+  std::uint64_t repos_forgotten = 0;  // for want of room: their next commit is held against none
+  std::string error;                  // why it has ended; empty: it has not
 };
 
 class IngestCheck {

@@ -41,6 +41,7 @@ json check_as_json(const archiver::IngestCheckStats& check) {
             {"wrong", check.signatures.wrong},
             {"unchecked", check.signatures.unchecked()}}},
           {"missed", check.missed},
+          {"repos_forgotten", check.repos_forgotten},
           {"error", check.error}};
 }
 

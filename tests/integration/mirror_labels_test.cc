@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -176,6 +177,30 @@ TEST_F(MirrorLabels, WhatALabelerSignsAnewIsKeptAsideAndTheFirstStays) {
   wait_until_durable(8, "moderation");
   kept.push_back(label_frame(8, "BBBB"));
   expect_frames(subscribe_to_labels(), kept);
+}
+
+TEST_F(MirrorLabels, SignaturesOfLabelsAreVerifiedAtIngest) {
+  given_upstream(holding(1, 1));
+  UpstreamOptions options;
+  options.frames = {{5, hex(kWorkedLabels)},
+                    {6, label_frame(6)}};  // the second is signed by nobody
+  ScriptedUpstream& labeler = given_labeler(std::move(options));
+  const json method{{"id", "#atproto_label"},
+                    {"type", "Multikey"},
+                    {"controller", kWorkedDid},
+                    {"publicKeyMultibase", kWorkedLabelKey}};
+  const json document{{"id", kWorkedDid}, {"verificationMethod", json::array({method})}};
+  std::ofstream(dir / "docs.json") << document.dump() << "\n"
+                                   << R"({"id":"nobody"})"
+                                   << "\n";
+  given_watched_mirror({"--labeler", named("moderation", labeler), "--verify-ingest", "full",
+                        "--did-docs", dir / "docs.json"});
+  const json check = wait_for_status(
+      "two verdicts", [](const json& now) { return now["verify"]["frames"] == 2; },
+      "moderation")["verify"];
+  EXPECT_EQ(check["signatures"], (json{{"valid", 1}, {"wrong", 1}, {"unchecked", 0}}));
+  EXPECT_EQ(check["findings_by_kind"], (json{{"label_signature_wrong", 1}}));
+  wait_for_log("DID documents: 1, of which without a usable key 0; refused 1");
 }
 
 TEST_F(MirrorLabels, ALabelerThatBeganAnewSaysSoByFutureCursor) {

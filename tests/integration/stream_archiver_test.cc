@@ -11,6 +11,7 @@
 
 #include "tests/support/archiver_fixture.h"
 #include "tests/support/fault_fs.h"
+#include "tests/support/repo_maker.h"
 
 namespace standpipe::test {
 namespace {
@@ -64,6 +65,26 @@ TEST_F(StreamArchiverTest, WhatAnUpstreamSendsIsStoredByteForByteAndToldInOrder)
   std::vector<std::string> expected;
   for (int seq = 1; seq <= 40; ++seq) expected.push_back("1:" + std::to_string(seq));
   EXPECT_EQ(durable(), expected);
+}
+
+TEST_F(StreamArchiverTest, WhatIsVerifiedCountsTheRepositoriesThatItForgets) {
+  given_archive();
+  std::vector<RepoMaker> repos;
+  for (unsigned i = 0; i < 6; ++i) repos.emplace_back(i);
+  UpstreamOptions script;
+  for (std::int64_t seq = 1; seq <= 12; ++seq) {
+    RepoMaker& repo = repos[static_cast<std::size_t>(seq % 6)];
+    script.frames.push_back({seq, repo.commit(seq, {{"create", "a.b.c/" + std::to_string(seq)}})});
+  }
+  given_upstream(std::move(script));
+  stream_options.check.verify = archiver::VerifyIngest::full;
+  stream_options.check.repos_max = 4;
+  start();
+  wait_for("twelve verdicts", [](const StreamStatus& now) { return now.check.frames == 12; });
+  const archiver::IngestCheckStats check = status().check;
+  EXPECT_EQ(check.invalid, 0U);
+  EXPECT_EQ(check.checked, Seq{12});
+  EXPECT_EQ(check.repos_forgotten, 8U);  // as `verify --repos-max 4` says
 }
 
 TEST_F(StreamArchiverTest, AfterAnyEndItGoesOnFromTheFloorAndDropsWhatComesTwice) {

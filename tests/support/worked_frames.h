@@ -55,7 +55,9 @@ inline constexpr std::string_view kWorkedAccount =
     "32323232616263646563736571036474696d657818323032362d30312d30325430333a30343a30352e3637385a66"
     "616374697665f4667374617475736764656c65746564";
 
-// seq 5, one label, 258 bytes.
+// seq 5, one label, 258 bytes. Signed by the key of the multikey.
+inline constexpr std::string_view kWorkedLabelKey =
+    "zQ3shokFTS3brHcDQrn82RUDfCZESWL1ZdCEJwekUDPQiYBme";
 inline constexpr std::string_view kWorkedLabels =
     "a2617467236c6162656c73626f7001a26373657105666c6162656c7381a6636374737818323032362d30312d3032"
     "5430333a30343a30352e3637385a637369675840e050d5333034267229557b1d205dd55ffe1a62571122c6712182"

@@ -196,6 +196,7 @@ TEST(MirrorStatus, WhatIsVerifiedAtIngestIsCounted) {
   check.signatures.wrong = 6;
   check.signatures.no_document = 7;
   check.missed = 3;
+  check.repos_forgotten = 8;
   check.error = "corrupt: a group";
   const json expected{{"depth", "full"},
                       {"checked", 26'653'242'400},
@@ -204,6 +205,7 @@ TEST(MirrorStatus, WhatIsVerifiedAtIngestIsCounted) {
                       {"findings_by_kind", {{"block_hash_wrong", 2}, {"rev_not_rising", 1'001}}},
                       {"signatures", {{"valid", 5}, {"wrong", 6}, {"unchecked", 7}}},
                       {"missed", 3},
+                      {"repos_forgotten", 8},
                       {"error", "corrupt: a group"}};
   EXPECT_EQ(json::parse(MirrorStatus().json(now))["streams"][0]["verify"], expected);
   EXPECT_NE(MirrorStatus().line(now).find(" | 1,002 invalid | "), std::string::npos);
