@@ -215,8 +215,8 @@ class HttpGetter::Impl {
     auto [write_ec, written] = co_await http::async_write(stream, request, kNet);
     if (write_ec) co_return failed("asking: " + write_ec.message());
     http::response_parser<http::string_body> parser;
-    parser.body_limit(options_.body_bytes_max);
-    parser.header_limit(static_cast<std::uint32_t>(options_.head_bytes_max));
+    parser.body_limit(kHttpGetBodyBytesMax);
+    parser.header_limit(kHttpGetHeadBytesMax);
     auto [read_ec, read] = co_await http::async_read(stream, buffer_, parser, kNet);
     if (read_ec == http::error::body_limit || read_ec == http::error::header_limit) {
       co_return Error{Errc::limit, "an answer that is too large: " + read_ec.message()};

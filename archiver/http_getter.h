@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,13 +16,15 @@
 
 namespace standpipe::archiver {
 
+// Of an answer.
+inline constexpr std::uint32_t kHttpGetHeadBytesMax = 16 << 10;
+inline constexpr std::size_t kHttpGetBodyBytesMax = 64 << 10;
+
 struct HttpGetOptions {
   std::chrono::milliseconds deadline{10'000};  // of a request, with name, TCP and TLS if need be
-  std::size_t body_bytes_max = 64 << 10;
-  std::size_t head_bytes_max = 16 << 10;
-  std::string user_agent = "standpipe";
-  std::string tls_ca_file;        // PEM; trusted besides what the system trusts
-  firehose::ResolveHost resolve;  // a seam; empty: getaddrinfo
+  std::string user_agent = "standpipe";        // the program adds its version
+  std::string tls_ca_file;                     // PEM; trusted besides what the system trusts
+  firehose::ResolveHost resolve;               // a seam; empty: getaddrinfo
 };
 
 struct HttpAnswer {

@@ -35,6 +35,7 @@ struct VerifyOptions {
   std::vector<std::string> files;
   SelectionOptions selection;
   std::string did_docs;
+  std::string version;
   PlcOptions plc;  // no URL: nobody is asked
   std::string plc_cache;
   std::int64_t plc_timeout_ms = 10'000;
@@ -80,6 +81,7 @@ class Verify {
     if (options_.plc.url.empty()) return {};
     PlcOptions plc = options_.plc;
     plc.cache = options_.plc_cache;
+    plc.http.user_agent = "standpipe/" + options_.version;
     plc.http.deadline = std::chrono::milliseconds(options_.plc_timeout_ms);
     STANDPIPE_TRY(plc_, PlcKeys::create(std::move(plc), keys_));
     STANDPIPE_CHECK(plc_->read_cache());
@@ -268,8 +270,9 @@ int run(const VerifyOptions& options) {
 
 }  // namespace
 
-Verb verify_verb() {
+Verb verify_verb(std::string_view version) {
   const auto options = std::make_shared<VerifyOptions>();
+  options->version = version;
   Verb verb;
   verb.name = kName;
   verb.summary = "Re-read an archive or a frame file, and prove what can be proved";

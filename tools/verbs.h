@@ -14,7 +14,7 @@ Verb serve_verb(std::string_view version);
 Verb import_verb();
 Verb export_verb();
 Verb inspect_verb();
-Verb verify_verb();
+Verb verify_verb(std::string_view version);
 Verb tail_verb(std::string_view version);
 Verb epoch_new_verb();
 Verb simulate_verb(std::string_view version);

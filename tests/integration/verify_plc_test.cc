@@ -70,6 +70,8 @@ TEST_F(VerifyPlc, EachAccountIsAskedForOnce) {
                                                {"no_answer", 0},
                                                {"from_cache", 0}}));
   EXPECT_THAT(directory.requests(), UnorderedElementsAre("/" + two.a.did(), "/" + two.b.did()));
+  const std::string program = run_standpipe({"--version"}).out;  // "standpipe 1.2.3"
+  EXPECT_EQ(directory.user_agent() + "\n", "standpipe/" + program.substr(program.find(' ') + 1));
 }
 
 TEST_F(VerifyPlc, NobodyIsAskedByDefault) {

@@ -50,6 +50,11 @@ std::vector<std::string> HttpDirectory::requests() const {
   return requests_;
 }
 
+std::string HttpDirectory::user_agent() const {
+  const std::lock_guard lock(mutex_);
+  return user_agent_;
+}
+
 std::size_t HttpDirectory::connections() const {
   const std::lock_guard lock(mutex_);
   return connections_;
@@ -88,6 +93,7 @@ void HttpDirectory::serve(NetStream stream) {
       {
         const std::lock_guard lock(mutex_);
         requests_.push_back(target);
+        user_agent_ = find_header(head->headers, "User-Agent").value_or("");
         reply = answer_(target);
       }
       if (reply.ends_instead) return;

@@ -37,6 +37,7 @@ class HttpDirectory {
   std::uint16_t port() const { return port_; }
   std::string url() const;                    // "http://127.0.0.1:43121"
   std::vector<std::string> requests() const;  // targets, in order
+  std::string user_agent() const;             // of the newest request
   std::size_t connections() const;            // accepted so far
 
  private:
@@ -49,8 +50,9 @@ class HttpDirectory {
   FileDescriptor listener_;
   std::uint16_t port_ = 0;
   std::atomic<bool> is_stopping_ = false;
-  mutable std::mutex mutex_;  // guards requests_ and connections_, and orders the answers
+  mutable std::mutex mutex_;  // guards what follows, and orders the answers
   std::vector<std::string> requests_;
+  std::string user_agent_;
   std::size_t connections_ = 0;
   std::list<std::thread> workers_;  // of the accepting thread
   std::thread thread_;
