@@ -168,10 +168,15 @@ void PlcKeys::work(archiver::HttpGetter& getter) {
 
 // Waits for the next request that the rate allows; false at the end.
 bool PlcKeys::wait_for_turn(Lock& lock) {
-  const auto turn = std::max(SteadyClock::now(), next_turn_);
-  next_turn_ = turn + std::chrono::microseconds(1'000'000 / options_.per_second);
-  came_.wait_until(lock, turn, [this] { return is_stopped_ || failure_.has_value(); });
-  return !is_stopped_ && !failure_;
+  const auto is_over = [this] { return is_stopped_ || failure_.has_value(); };
+  do {
+    const auto turn = std::max(SteadyClock::now(), next_turn_);
+    next_turn_ = turn + std::chrono::microseconds(1'000'000 / options_.per_second);
+    came_.wait_until(lock, turn, is_over);
+    if (is_over()) return false;
+    // An answer to somebody else may have asked for a pause meanwhile.
+  } while (SteadyClock::now() < paused_until_);
+  return true;
 }
 
 void PlcKeys::ask(archiver::HttpGetter& getter, const std::string& did, Lock& lock) {
@@ -212,7 +217,8 @@ bool PlcKeys::judge(const std::string& did, const Result<archiver::HttpAnswer>& 
   const milliseconds pause =
       is_too_many ? std::min(answer->retry_after.value_or(kPauseOfTooMany), kPauseMax)
                   : kPauseOfFailure * failures_ / kTooManyForFailure;
-  next_turn_ = std::max(next_turn_, SteadyClock::now() + pause);
+  paused_until_ = std::max(paused_until_, SteadyClock::now() + pause);
+  next_turn_ = std::max(next_turn_, paused_until_);
   if (attempt < kAttempts) return false;
   ++stats_.no_answer;
   settle(did, no_answer());

@@ -105,7 +105,8 @@ class PlcKeys final : public KeySource {
   std::deque<std::string> done_;  // oldest first, for make_room
   std::deque<std::string> queue_;
   std::chrono::steady_clock::time_point next_turn_{};
-  int failures_ = 0;  // in a row
+  std::chrono::steady_clock::time_point paused_until_{};  // no request begins before
+  int failures_ = 0;                                      // in a row
   std::optional<Error> failure_;
   bool is_stopped_ = false;
   PlcStats stats_;

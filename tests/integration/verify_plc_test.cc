@@ -245,6 +245,23 @@ TEST_F(VerifyPlc, TheRateIsKept) {
   EXPECT_GE(last - before, std::chrono::milliseconds(5 * 50));
 }
 
+// Also by those whose turn lies within the pause.
+TEST_F(VerifyPlc, APauseThatTheServerAsksForIsKeptByAll) {
+  std::vector<std::chrono::steady_clock::time_point> times;
+  HttpDirectory directory([&](const std::string& target) {
+    times.push_back(std::chrono::steady_clock::now());
+    if (times.size() > 1) return known(target);
+    DirectoryReply reply;
+    reply.status = 429;
+    reply.headers = {{"Retry-After", "2"}};
+    return reply;
+  });
+  // The second account's turn comes a second after the first one's.
+  expect_clean(verify({file, "--plc", directory.url(), "--plc-rate", "1"}));
+  ASSERT_EQ(directory.requests().size(), 3U);
+  EXPECT_GE(times[1] - times[0], std::chrono::seconds(2));
+}
+
 TEST_F(VerifyPlc, WhatWasSaidIsKeptFromRunToRun) {
   const std::string cache = dir / "plc.jsonl";
   documents.erase(two.b.did());
