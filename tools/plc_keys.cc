@@ -280,7 +280,6 @@ Result<void> PlcKeys::read_cache() {
   std::ifstream file(options_.cache);
   if (!file) return cache_error(options_.cache, Errc::io, std::strerror(errno));
   const std::int64_t oldest_ms = options_.clock->now_ms() - options_.cache_age_max_ms;
-  const std::lock_guard lock(mutex_);
   std::size_t number = 0;
   for (std::string line; std::getline(file, line);) {
     ++number;
@@ -314,31 +313,39 @@ Result<void> PlcKeys::take_line(std::string_view line, std::int64_t oldest_ms) {
   }
   const std::string& did = parsed["did"].get_ref<const std::string&>();
   if (!is_plc(did)) return wrong;
-  if (entry.asked_ms < oldest_ms || entries_.size() >= options_.accounts_max) return {};
-  if (entries_.emplace(did, std::move(entry)).second) {
-    done_.push_back(did);
-    ++stats_.from_cache;
-  }
+  if (entry.asked_ms < oldest_ms) return {};
+  const std::lock_guard lock(mutex_);
+  if (entries_.contains(did)) return {};
+  make_room();  // lines that came first are of those who were asked for first
+  entries_.emplace(did, std::move(entry));
+  done_.push_back(did);
+  stats_.from_cache = done_.size();
   return {};
+}
+
+std::vector<std::pair<std::string, PlcKeys::Entry>> PlcKeys::answered() const {
+  std::vector<std::pair<std::string, Entry>> out;
+  const std::lock_guard lock(mutex_);
+  out.reserve(done_.size());
+  for (const std::string& did : done_) {
+    const auto found = entries_.find(did);
+    if (found == entries_.end() || found->second.answer.state == KeyState::no_answer) continue;
+    out.emplace_back(did, found->second);
+  }
+  return out;
 }
 
 Result<void> PlcKeys::write_cache() {
   if (options_.cache.empty()) return {};
   const std::filesystem::path partial = options_.cache.string() + ".partial";
   std::ofstream file(partial, std::ios::trunc);
-  {
-    const std::lock_guard lock(mutex_);
-    for (const std::string& did : done_) {
-      const auto found = entries_.find(did);
-      if (found == entries_.end() || found->second.answer.state == KeyState::no_answer) continue;
-      const Entry& entry = found->second;
-      json line = {{"did", did}, {"asked_ms", entry.asked_ms}};
-      if (entry.answer.keys) {
-        line["signing"] = keys_as_json(entry.answer.keys->signing);
-        line["label"] = keys_as_json(entry.answer.keys->label);
-      }
-      file << line.dump() << '\n';
+  for (const auto& [did, entry] : answered()) {
+    json line = {{"did", did}, {"asked_ms", entry.asked_ms}};
+    if (entry.answer.keys) {
+      line["signing"] = keys_as_json(entry.answer.keys->signing);
+      line["label"] = keys_as_json(entry.answer.keys->label);
     }
+    file << line.dump() << '\n';
   }
   file.close();
   std::error_code ec;

@@ -18,6 +18,7 @@
 #include <string_view>
 #include <thread>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "archiver/http_getter.h"
@@ -53,7 +54,8 @@ class PlcKeys final : public KeySource {
   static Result<std::unique_ptr<PlcKeys>> create(PlcOptions options, KeySource& documents);
   ~PlcKeys() override;  // stop()
 
-  // Reads the cache file, where there is one. io, malformed.
+  // Reads the cache file, where there is one; of more than accounts_max the newest. io, malformed;
+  // limit: of more than 1 GiB.
   Result<void> read_cache();
   // Writes it anew, under its name only when it is complete. io.
   Result<void> write_cache();
@@ -93,6 +95,8 @@ class PlcKeys final : public KeySource {
   void fail(const std::string& did, Error error);
   Entry* want(std::string_view did);
   void make_room();
+  // What the cache file is to hold, oldest first.
+  std::vector<std::pair<std::string, Entry>> answered() const;
   Result<void> take_line(std::string_view line, std::int64_t oldest_ms);
 
   const PlcOptions options_;
