@@ -100,6 +100,15 @@ TEST_F(SimulateListen, LabelsAndPagesAreServedBesides) {
   expect_stopped();
 }
 
+TEST_F(SimulateListen, WithoutLabelsItAnswersAndStops) {
+  host_ = std::make_unique<NetworkProcess>(
+      std::vector<std::string>{"simulate", "--mix", "labels=0", "--accounts", "30"});
+  Subscriber quiet = Subscriber::connect(host_->port(), kLabels + "?cursor=0");
+  EXPECT_EQ(quiet.read_until_pong(), std::vector<Bytes>{});
+  EXPECT_EQ(nlohmann::json::parse(http_get(host_->port(), "/xrpc/_health").body)["labels"], 0);
+  expect_stopped();
+}
+
 TEST_F(SimulateListen, SubscriberIsEndedAsItWishesOrForWhatItDoes) {
   given_host({"--speed", "max", "--after", "600"});
   Subscriber polite = subscribe("?cursor=600");

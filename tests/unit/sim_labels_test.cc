@@ -96,6 +96,39 @@ TEST(SimLabels, LabelledAccountsAreThoseOfTheNetwork) {
   }
 }
 
+// It would look for a commit to label for ever; where they are as rare as can be, it finds one.
+TEST(SimLabels, NetworkWithoutAnEndEndsWhereNothingCanBeLabelled) {
+  NetworkOptions usual = of_frames(0);
+  usual.accounts = 20;
+  usual.labels_per_mille = 1000;
+  const auto set_odd = [](NetworkOptions& options, Odd odd, std::uint32_t per_mille) {
+    options.odd_per_mille[static_cast<std::size_t>(odd)] = per_mille;
+  };
+  const auto has_labels = [](const NetworkOptions& options) {
+    return Labeler(options).next().has_value();
+  };
+  EXPECT_TRUE(has_labels(usual));
+  NetworkOptions none = usual;
+  none.labels_per_mille = 0;
+  EXPECT_FALSE(has_labels(none));
+  NetworkOptions other_kinds = usual;
+  other_kinds.mix = {900, 60, 40};
+  EXPECT_FALSE(has_labels(other_kinds));
+  set_odd(other_kinds, Odd::did_web, 1000);
+  EXPECT_FALSE(has_labels(other_kinds));
+  NetworkOptions infos = usual;
+  set_odd(infos, Odd::info, 1000);
+  EXPECT_FALSE(has_labels(infos));
+  // Odd commits are commits, whatever the mix says, and who is gone is followed by somebody new.
+  set_odd(infos, Odd::legacy, 1);
+  EXPECT_TRUE(has_labels(infos));
+  set_odd(other_kinds, Odd::deletion, 1000);
+  EXPECT_TRUE(has_labels(other_kinds));
+  NetworkOptions takedowns = usual;
+  set_odd(takedowns, Odd::takedown, 1000);
+  EXPECT_TRUE(has_labels(takedowns));
+}
+
 TEST(SimLabels, LabelsOfASeedAreTheseBytes) {
   Sha256 hash;
   for (const Bytes& frame : frames_of(of_frames(5'000))) hash.update(frame);

@@ -45,6 +45,7 @@ Labeler::Labeler(const NetworkOptions& options)
     : options_(options),
       did_(did_of(options.seed, kLabelerAccount)),
       key_(make_signing_key(options.seed, kLabelerAccount)),
+      keeps_labelling_(options.labels_per_mille > 0 && keeps_committing(schedule_options(options))),
       schedule_(schedule_options(options)),
       random_(mix(options.seed, 0x6c6162656c)) {}
 
@@ -80,6 +81,7 @@ LabelSlot::Given Labeler::choose(const Slot& slot) {
 }
 
 std::optional<LabelSlot> Labeler::next() {
+  if (options_.frames == 0 && !keeps_labelling_) return std::nullopt;  // it would look for ever
   while (const auto slot = schedule_.next()) {
     if (slot->kind != SlotKind::commit) continue;
     if (random_.below(1000) >= options_.labels_per_mille) continue;

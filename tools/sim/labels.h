@@ -38,8 +38,8 @@ class Labeler {
   // `options` of the network, which must be in order: see check_options().
   explicit Labeler(const NetworkOptions& options);
 
-  // What comes next; nullopt after the last commit of the network. Seqs rise, and skip some, as
-  // those of labelers do.
+  // What comes next; nullopt after the last commit of the network, and of one without an end where
+  // its options leave nothing to label. Seqs rise, and skip some, as those of labelers do.
   std::optional<LabelSlot> next();
   Bytes make_frame(const LabelSlot& slot) const;
 
@@ -52,6 +52,7 @@ class Labeler {
   const NetworkOptions options_;
   const std::string did_;
   const PrivateKey key_;
+  const bool keeps_labelling_;  // as long as the network goes on
   Schedule schedule_;
   Random random_;
   Seq newest_ = kSeqNone;

@@ -16,6 +16,18 @@ constexpr std::uint64_t kCalmMicros = 60'000'000;     // mean, from the end of o
 
 }  // namespace
 
+// As draw_odd() and decide_free() have it: odd ones come first, and what is odd is a commit, or
+// ends its account, whose successor is new now and then and begins with one.
+bool keeps_committing(const ScheduleOptions& options) {
+  for (std::size_t i = 0; i < kOddKinds; ++i) {
+    const Odd odd = static_cast<Odd>(i);
+    if (odd == Odd::did_web || options.odd_per_mille[i] == 0) continue;
+    if (odd != Odd::info) return true;
+    if (options.odd_per_mille[i] == 1000) return false;
+  }
+  return options.mix.identity + options.mix.account + options.mix.sync < 1000;
+}
+
 Schedule::Schedule(const ScheduleOptions& options)
     : options_(options),
       random_(mix(options.seed, 0x7363686564756c65)),

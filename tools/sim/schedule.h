@@ -39,6 +39,10 @@ struct ScheduleOptions {
 
 inline constexpr std::uint64_t kBurstMax = 20;
 
+// Whether commits come again and again, however long it goes on. Not for ever where all frames are
+// of other kinds.
+bool keeps_committing(const ScheduleOptions& options);
+
 // One thread. Takes 32 bytes per account that is to come back.
 class Schedule {
  public:
