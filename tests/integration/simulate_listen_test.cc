@@ -1,14 +1,24 @@
 // `simulate --listen`: the network as a host for others, met by subscribers over real sockets.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 
 #include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
 #include <memory>
+#include <optional>
+#include <set>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "schema/frame.h"
 #include "tests/support/http_exchange.h"
+#include "tests/support/net_stream.h"
 #include "tests/support/network_process.h"
 #include "tests/support/serve_fixture.h"
 #include "tests/support/simulation.h"
@@ -23,6 +33,8 @@ const std::string kNetwork = "sim:seed=9,start=2026-07-01T00:00:00Z,accounts=50,
 const std::vector<std::string> kOptions = {"--seed",     "9",  "--start", "2026-07-01T00:00:00Z",
                                            "--accounts", "50", "--rate",  "2",
                                            "--frames",   "600"};
+const std::string_view kHealthRequest =
+    "GET /xrpc/_health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 const std::string kLabels = "/xrpc/com.atproto.label.subscribeLabels";
 
 class SimulateListen : public ::testing::Test {
@@ -135,6 +147,68 @@ TEST_F(SimulateListen, MoreThanSixteenFindNoRoomUntilOneGoes) {
   all.back().wait_for_tcp_end();
   // Its thread ends on its own time.
   while (!subscribe("?cursor=600").is_upgraded()) {
+  }
+  expect_stopped();
+}
+
+// Leaves the process one descriptor more to open.
+void allow_one_more_descriptor(pid_t id) {
+  std::set<rlim_t> open;
+  const std::string folder = "/proc/" + std::to_string(id) + "/fd";
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    open.insert(std::stoul(entry.path().filename()));
+  }
+  rlim_t first_free = 0;
+  while (open.contains(first_free)) ++first_free;
+  const rlimit limit{first_free + 1, first_free + 1};
+  if (::prlimit(id, RLIMIT_NOFILE, &limit, nullptr) != 0) {
+    throw std::runtime_error(std::string("prlimit: ") + std::strerror(errno));
+  }
+}
+
+TEST_F(SimulateListen, SubscriberNeedsNoDescriptorBesideItsConnection) {
+  given_host({"--speed", "max"});
+  allow_one_more_descriptor(host_->id());
+  Subscriber one = subscribe("?cursor=0");
+  EXPECT_EQ(one.read_frames(600), simulated_frames(kNetwork));
+  ASSERT_TRUE(one.send_close(1000));
+  one.wait_for_tcp_end();
+  expect_stopped();
+}
+
+// The process stands still while this lives: what comes meanwhile it finds there all at once.
+class Standstill {
+ public:
+  explicit Standstill(const NetworkProcess& process) : process_(process) {
+    process_.signal(SIGSTOP);
+    int status = 0;
+    if (::waitpid(process_.id(), &status, WUNTRACED) < 0 || !WIFSTOPPED(status)) {
+      throw std::runtime_error("the program does not stand still");
+    }
+  }
+  ~Standstill() { process_.signal(SIGCONT); }
+  Standstill(const Standstill&) = delete;
+  Standstill& operator=(const Standstill&) = delete;
+
+ private:
+  const NetworkProcess& process_;
+};
+
+TEST_F(SimulateListen, ConnectionsThatAskForNothingAreLimited) {
+  given_host({"--speed", "max"});
+  std::vector<NetStream> idle;
+  std::optional<NetStream> last;
+  {
+    const Standstill standstill(*host_);
+    for (int i = 0; i < 256; ++i) idle.push_back(connect_stream(host_->port(), {}));
+    last = connect_stream(host_->port(), {});
+    ASSERT_TRUE(write_all(*last, as_bytes(kHealthRequest), deadline_from_now()));
+  }
+  // Accepted in their order; so this one finds no place, and is closed unheard.
+  EXPECT_EQ(read_reply(*last, "GET", deadline_from_now()).reply.status, 0);
+  idle.front().close();
+  // Seen on its own time.
+  while (exchange_raw(host_->port(), kHealthRequest).empty()) {
   }
   expect_stopped();
 }

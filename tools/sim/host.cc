@@ -1,6 +1,7 @@
 #include "tools/sim/host.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -27,6 +28,7 @@ using boost::system::error_code;
 using storage::StreamKind;
 
 constexpr std::chrono::milliseconds kAcceptPause{100};  // after the descriptors have run out
+constexpr std::uint64_t kRequestersMax = 256;           // connections beside the subscribers'
 
 std::string json_text(const nlohmann::json& json) {
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
@@ -130,8 +132,13 @@ class Host::Impl final : public replay::HttpHandler {
     error_code ec;
     const int fd = socket.release(ec);
     if (ec) return;
-    subscribers_.emplace_back(fd, std::move(leftover),
-                              HostSubscription{request.kind, request.cursor}, state_);
+    try {
+      subscribers_.emplace_back(fd, std::move(leftover),
+                                HostSubscription{request.kind, request.cursor}, state_);
+    } catch (const std::exception& error) {
+      ::close(fd);
+      log_error(fmt::format("no subscriber more of the simulated network: {}", error.what()));
+    }
   }
 
  private:
@@ -156,7 +163,8 @@ class Host::Impl final : public replay::HttpHandler {
     acceptor_.async_accept([this](const error_code& ec, tcp::socket socket) {
       if (is_stopped_) return;
       if (!ec) {
-        sessions_.serve(std::move(socket));
+        // One too many is closed unheard.
+        if (sessions_.stats().open < kRequestersMax) sessions_.serve(std::move(socket));
         return accept();
       }
       pause_.expires_after(kAcceptPause);

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,7 +16,6 @@
 #include "replay/client_frames.h"
 #include "replay/control_frames.h"
 #include "replay/socket_state.h"
-#include "schema/base/assert.h"
 #include "schema/base/log.h"
 #include "storage/run.h"
 
@@ -33,8 +31,8 @@ constexpr std::size_t kUnsentBytesMax = 1 << 20;
 // What a thread does for its subscriber, until one of them has had enough.
 class Conversation {
  public:
-  Conversation(int fd, int stop_fd, const HostSubscription& subscription, HostState& state)
-      : fd_(fd), stop_fd_(stop_fd), subscription_(subscription), state_(state) {}
+  Conversation(int fd, const HostSubscription& subscription, HostState& state)
+      : fd_(fd), subscription_(subscription), state_(state) {}
 
   void begin(ByteView leftover) {
     take_input(leftover);
@@ -91,10 +89,9 @@ class Conversation {
 
   bool exchange() {
     const short events = static_cast<short>(POLLIN | (unsent() > 0 ? POLLOUT : 0));
-    std::array<pollfd, 2> waited{{{fd_, events, 0}, {stop_fd_, POLLIN, 0}}};
-    if (::poll(waited.data(), waited.size(), wait_ms()) < 0) return errno == EINTR;
-    if (waited[1].revents != 0) return false;
-    const auto came = static_cast<unsigned>(waited[0].revents);
+    pollfd waited{fd_, events, 0};
+    if (::poll(&waited, 1, wait_ms()) < 0) return errno == EINTR;
+    const auto came = static_cast<unsigned>(waited.revents);
     if ((came & POLLOUT) != 0 && !send()) return false;
     if ((came & (POLLIN | POLLHUP | POLLERR)) != 0 && !receive()) return false;
     return unsent() <= kUnsentBytesMax + kAheadBytes;
@@ -143,7 +140,6 @@ class Conversation {
   }
 
   const int fd_;
-  const int stop_fd_;
   const HostSubscription& subscription_;
   HostState& state_;
   replay::ClientFrameReader reader_;
@@ -159,11 +155,7 @@ class Conversation {
 
 HostSubscriber::HostSubscriber(int fd, Bytes leftover, HostSubscription subscription,
                                HostState& state)
-    : fd_(fd),
-      stop_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      subscription_(subscription),
-      state_(state) {
-  STANDPIPE_ASSERT(stop_fd_ >= 0, "no descriptors left for a subscriber that was let in");
+    : fd_(fd), subscription_(subscription), state_(state) {
   replay::prepare_subscriber_socket(fd_, kUserTimeout);
   thread_ =
       std::thread([this, leftover = std::move(leftover)]() mutable { run(std::move(leftover)); });
@@ -173,18 +165,16 @@ HostSubscriber::~HostSubscriber() {
   stop();
   thread_.join();
   ::close(fd_);
-  ::close(stop_fd_);
 }
 
 void HostSubscriber::stop() {
   is_stopped_ = true;
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const auto written = ::write(stop_fd_, &one, sizeof one);
+  ::shutdown(fd_, SHUT_RDWR);  // ends the thread's wait
 }
 
 void HostSubscriber::run(Bytes leftover) {
   try {
-    Conversation conversation(fd_, stop_fd_, subscription_, state_);
+    Conversation conversation(fd_, subscription_, state_);
     conversation.begin(leftover);
     while (!is_stopped_ && conversation.turn()) {
     }

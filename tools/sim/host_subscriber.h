@@ -21,8 +21,8 @@ struct HostSubscription {
 // ends when the peer does.
 class HostSubscriber {
  public:
-  // `fd`: the socket, whose handshake is done; ours from now on. `leftover`: what came behind the
-  // handshake. `state` must outlive this.
+  // `fd`: the socket, whose handshake is done; ours once this is made. `leftover`: what came behind
+  // the handshake. `state` must outlive this. Throws std::system_error if there can be no thread.
   HostSubscriber(int fd, Bytes leftover, HostSubscription subscription, HostState& state);
   ~HostSubscriber();  // stop(), and waits for the thread
   HostSubscriber(const HostSubscriber&) = delete;
@@ -34,8 +34,7 @@ class HostSubscriber {
  private:
   void run(Bytes leftover);
 
-  const int fd_;
-  const int stop_fd_;  // an eventfd, readable once this is to end
+  const int fd_;  // closed after the thread's end alone
   const HostSubscription subscription_;
   HostState& state_;
   std::atomic<bool> is_stopped_ = false;
