@@ -33,8 +33,11 @@ const std::string kNetwork = "sim:seed=9,start=2026-07-01T00:00:00Z,accounts=50,
 const std::vector<std::string> kOptions = {"--seed",     "9",  "--start", "2026-07-01T00:00:00Z",
                                            "--accounts", "50", "--rate",  "2",
                                            "--frames",   "600"};
-const std::string_view kHealthRequest =
-    "GET /xrpc/_health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+const std::string_view kHealthRequest = "GET /xrpc/_health HTTP/1.1\r\nHost: a\r\n\r\n";
+const std::string_view kUpgradeRequest =
+    "GET /xrpc/com.atproto.sync.subscribeRepos?cursor=600 HTTP/1.1\r\nHost: a\r\n"
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 const std::string kLabels = "/xrpc/com.atproto.label.subscribeLabels";
 
 class SimulateListen : public ::testing::Test {
@@ -151,6 +154,52 @@ TEST_F(SimulateListen, MoreThanSixteenFindNoRoomUntilOneGoes) {
   expect_stopped();
 }
 
+// The process stands still while this lives: what comes meanwhile it finds there all at once.
+class Standstill {
+ public:
+  explicit Standstill(const NetworkProcess& process) : process_(process) {
+    process_.signal(SIGSTOP);
+    int status = 0;
+    if (::waitpid(process_.id(), &status, WUNTRACED) < 0 || !WIFSTOPPED(status)) {
+      throw std::runtime_error("the program does not stand still");
+    }
+  }
+  ~Standstill() { process_.signal(SIGCONT); }
+  Standstill(const Standstill&) = delete;
+  Standstill& operator=(const Standstill&) = delete;
+
+ private:
+  const NetworkProcess& process_;
+};
+
+TEST_F(SimulateListen, NoMoreThanSixteenOfThoseWhoComeTogether) {
+  given_host({"--speed", "max", "--after", "600"});
+  constexpr int kAtOnce = 32;
+  std::vector<NetStream> all;
+  for (int i = 0; i < kAtOnce; ++i) {
+    all.push_back(connect_stream(host_->port(), {}));
+    // Answered: so its next request is all that it waits for.
+    ASSERT_TRUE(write_all(all.back(), as_bytes(kHealthRequest), deadline_from_now()));
+    EXPECT_EQ(read_reply(all.back(), "GET", deadline_from_now()).reply.status, 200);
+  }
+  {
+    const Standstill standstill(*host_);
+    for (NetStream& one : all) {
+      ASSERT_TRUE(write_all(one, as_bytes(kUpgradeRequest), deadline_from_now()));
+    }
+  }
+  int upgraded = 0;
+  int refused = 0;
+  for (NetStream& one : all) {
+    const int status = read_reply(one, "GET", deadline_from_now()).reply.status;
+    upgraded += status == 101 ? 1 : 0;
+    refused += status == 503 ? 1 : 0;
+  }
+  EXPECT_EQ(upgraded, 16);
+  EXPECT_EQ(refused, kAtOnce - 16);
+  expect_stopped();
+}
+
 // Leaves the process one descriptor more to open.
 void allow_one_more_descriptor(pid_t id) {
   std::set<rlim_t> open;
@@ -176,24 +225,6 @@ TEST_F(SimulateListen, SubscriberNeedsNoDescriptorBesideItsConnection) {
   expect_stopped();
 }
 
-// The process stands still while this lives: what comes meanwhile it finds there all at once.
-class Standstill {
- public:
-  explicit Standstill(const NetworkProcess& process) : process_(process) {
-    process_.signal(SIGSTOP);
-    int status = 0;
-    if (::waitpid(process_.id(), &status, WUNTRACED) < 0 || !WIFSTOPPED(status)) {
-      throw std::runtime_error("the program does not stand still");
-    }
-  }
-  ~Standstill() { process_.signal(SIGCONT); }
-  Standstill(const Standstill&) = delete;
-  Standstill& operator=(const Standstill&) = delete;
-
- private:
-  const NetworkProcess& process_;
-};
-
 TEST_F(SimulateListen, ConnectionsThatAskForNothingAreLimited) {
   given_host({"--speed", "max"});
   std::vector<NetStream> idle;
@@ -208,7 +239,12 @@ TEST_F(SimulateListen, ConnectionsThatAskForNothingAreLimited) {
   EXPECT_EQ(read_reply(*last, "GET", deadline_from_now()).reply.status, 0);
   idle.front().close();
   // Seen on its own time.
-  while (exchange_raw(host_->port(), kHealthRequest).empty()) {
+  const auto has_answered = [this] {
+    NetStream one = connect_stream(host_->port(), {});
+    return write_all(one, as_bytes(kHealthRequest), deadline_from_now()) &&
+           read_reply(one, "GET", deadline_from_now()).reply.status == 200;
+  };
+  while (!has_answered()) {
   }
   expect_stopped();
 }

@@ -114,12 +114,15 @@ class Host::Impl final : public replay::HttpHandler {
   }
 
   std::optional<replay::Refusal> admit(const replay::SubscribeRequest& request,
-                                       replay::Peer&) override {
+                                       replay::Peer& peer) override {
     if (!request.stream.empty()) {
       return replay::Refusal{404, {}, "NotFound", "a simulated host has two streams, at its root"};
     }
     subscribers_.remove_if([](const HostSubscriber& one) { return one.has_ended(); });
-    if (subscribers_.size() < options_.subscribers_max) return std::nullopt;
+    if (places_taken() < options_.subscribers_max) {
+      peer.place = places_;
+      return std::nullopt;
+    }
     return replay::Refusal{
         503,
         {{"Retry-After", "5"}},
@@ -128,13 +131,14 @@ class Host::Impl final : public replay::HttpHandler {
   }
 
   void on_upgrade(tcp::socket socket, replay::SubscribeRequest request, Bytes leftover,
-                  replay::Peer) override {
+                  replay::Peer peer) override {
     error_code ec;
     const int fd = socket.release(ec);
     if (ec) return;
     try {
       subscribers_.emplace_back(fd, std::move(leftover),
-                                HostSubscription{request.kind, request.cursor}, state_);
+                                HostSubscription{request.kind, request.cursor}, state_,
+                                std::move(peer.place));
     } catch (const std::exception& error) {
       ::close(fd);
       log_error(fmt::format("no subscriber more of the simulated network: {}", error.what()));
@@ -147,6 +151,9 @@ class Host::Impl final : public replay::HttpHandler {
     http.server = replay::server_header(version);
     return http;
   }
+
+  // By subscribers, and by who is about to be one.
+  std::size_t places_taken() const { return static_cast<std::size_t>(places_.use_count()) - 1; }
 
   void run() {
     for (;;) {
@@ -182,6 +189,7 @@ class Host::Impl final : public replay::HttpHandler {
   tcp::acceptor acceptor_;
   asio::steady_timer pause_;
   replay::HttpSessions sessions_;
+  const std::shared_ptr<void> places_ = std::make_shared<char>();  // shared by all who have one
   std::list<HostSubscriber> subscribers_;
   bool is_stopped_ = false;
   std::thread thread_;

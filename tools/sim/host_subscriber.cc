@@ -154,8 +154,8 @@ class Conversation {
 }  // namespace
 
 HostSubscriber::HostSubscriber(int fd, Bytes leftover, HostSubscription subscription,
-                               HostState& state)
-    : fd_(fd), subscription_(subscription), state_(state) {
+                               HostState& state, std::shared_ptr<void> place)
+    : fd_(fd), subscription_(subscription), state_(state), place_(std::move(place)) {
   replay::prepare_subscriber_socket(fd_, kUserTimeout);
   thread_ =
       std::thread([this, leftover = std::move(leftover)]() mutable { run(std::move(leftover)); });

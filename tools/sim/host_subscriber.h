@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <thread>
 
@@ -22,8 +23,10 @@ struct HostSubscription {
 class HostSubscriber {
  public:
   // `fd`: the socket, whose handshake is done; ours once this is made. `leftover`: what came behind
-  // the handshake. `state` must outlive this. Throws std::system_error if there can be no thread.
-  HostSubscriber(int fd, Bytes leftover, HostSubscription subscription, HostState& state);
+  // the handshake. `state` must outlive this. `place`: given back with it. Throws std::system_error
+  // if there can be no thread.
+  HostSubscriber(int fd, Bytes leftover, HostSubscription subscription, HostState& state,
+                 std::shared_ptr<void> place);
   ~HostSubscriber();  // stop(), and waits for the thread
   HostSubscriber(const HostSubscriber&) = delete;
   HostSubscriber& operator=(const HostSubscriber&) = delete;
@@ -37,6 +40,7 @@ class HostSubscriber {
   const int fd_;  // closed after the thread's end alone
   const HostSubscription subscription_;
   HostState& state_;
+  const std::shared_ptr<void> place_;
   std::atomic<bool> is_stopped_ = false;
   std::atomic<bool> has_ended_ = false;
   std::thread thread_;
