@@ -64,7 +64,12 @@ class Mirror {
     }
     STANDPIPE_CHECK(open());
     auto worked = start(signal);
-    if (worked) worked = watch(signal);
+    if (worked) {
+      worked = watch(signal);
+    } else if (worked.error().code == Errc::closed && signal.was_raised()) {
+      log_info("stopping: " + worked.error().detail);
+      worked = {};
+    }
     auto closed = stop();
     return worked ? closed : worked;
   }
@@ -105,7 +110,8 @@ class Mirror {
 
   Result<void> start(StopSignal& signal) {
     STANDPIPE_TRY(const auto followed, streams_to_follow());
-    STANDPIPE_CHECK(simulated_.start(followed, options_.stream.writer.from, options_.version));
+    STANDPIPE_CHECK(simulated_.start(followed, options_.stream.writer.from, options_.version,
+                                     [&signal] { return signal.was_raised(); }));
     if (options_.serves) {
       replay::ServerHooks hooks;
       hooks.health = [this] { return health(); };
@@ -137,8 +143,10 @@ class Mirror {
   Result<std::vector<storage::StreamInfo>> streams_to_follow() {
     std::vector<storage::StreamInfo> followed;
     if (!options_.archives) return followed;
+    // Read once: streams of one network begin together.
+    const std::int64_t now_ms = options_.archive.clock->now_ms();
     for (storage::StreamSpec spec : options_.streams) {
-      STANDPIPE_CHECK(simulated_.resolve(spec, *archive_, options_.archive.clock->now_ms()));
+      STANDPIPE_CHECK(simulated_.resolve(spec, *archive_, now_ms));
       STANDPIPE_TRY(storage::StreamInfo stream,
                     archive_->ensure_stream(spec, options_.is_upstream_change));
       followed.push_back(std::move(stream));

@@ -4,6 +4,7 @@
 #include <poll.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "schema/base/log.h"
 #include "tools/ready_file.h"
@@ -11,10 +12,16 @@
 
 namespace standpipe::tools {
 
-Result<void> listen_until_stopped(const sim::HostOptions& options, const std::string& ready_file) {
+Result<void> listen_until_stopped(sim::HostOptions options, const std::string& ready_file) {
   const StopSignal signal([] {});
-  STANDPIPE_TRY(const auto host, sim::Host::start(options));
+  options.is_stopping = [&signal] { return signal.was_raised(); };
   log_info(fmt::format("simulated network {}", to_string(options.spec)));
+  auto started = sim::Host::start(options);
+  if (!started && signal.was_raised()) {
+    log_info("stopping: " + started.error().detail);
+    return {};
+  }
+  STANDPIPE_TRY(const auto host, std::move(started));
   for (const auto kind : {storage::StreamKind::repos, storage::StreamKind::labels}) {
     log_info(fmt::format("serving {} at {}", to_string(kind), host->url(kind)));
   }
@@ -23,7 +30,7 @@ Result<void> listen_until_stopped(const sim::HostOptions& options, const std::st
   pollfd waited{signal.fd(), POLLIN, 0};
   while (::poll(&waited, 1, -1) < 0 && errno == EINTR) {
   }
-  log_info(fmt::format("stopping: repos up to seq {}, labels up to seq {} have appeared",
+  log_info(fmt::format("stopping: repos up to seq {}, labels up to seq {} were handed out",
                        to_int(host->newest(storage::StreamKind::repos)),
                        to_int(host->newest(storage::StreamKind::labels))));
   host->stop();

@@ -9,7 +9,8 @@
 
 namespace standpipe::tools {
 
-// Until a signal. `ready_file`: written once it listens; empty: none.
-Result<void> listen_until_stopped(const sim::HostOptions& options, const std::string& ready_file);
+// Until a signal, which is what `is_stopping` of the options becomes. `ready_file`: written once it
+// listens; empty: none.
+Result<void> listen_until_stopped(sim::HostOptions options, const std::string& ready_file);
 
 }  // namespace standpipe::tools

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -49,7 +50,8 @@ Result<void> SimulatedUpstreams::resolve(storage::StreamSpec& spec, const storag
 }
 
 Result<void> SimulatedUpstreams::start(const std::vector<storage::StreamInfo>& streams,
-                                       const archiver::From& from, std::string_view version) {
+                                       const archiver::From& from, std::string_view version,
+                                       const std::function<bool()>& is_stopping) {
   std::map<std::string, sim::HostOptions> wanted;
   for (const storage::StreamInfo& stream : streams) {
     if (!sim::is_sim_url(stream.spec.url)) continue;
@@ -59,8 +61,11 @@ Result<void> SimulatedUpstreams::start(const std::vector<storage::StreamInfo>& s
       host.spec.speed = speed->second;
     }
     const bool is_repos = stream.spec.kind == storage::StreamKind::repos;
-    (is_repos ? host.repos_after : host.labels_after) = after(stream, from);
+    // Of several, one may be ahead; the others get from it what they lack.
+    Seq& newest = is_repos ? host.repos_after : host.labels_after;
+    newest = std::max(newest, after(stream, from));
     host.version = version;
+    host.is_stopping = is_stopping;
   }
   for (const auto& [text, options] : wanted) {
     if (options.repos_after != kSeqNone) {

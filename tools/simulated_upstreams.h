@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -29,9 +30,10 @@ class SimulatedUpstreams {
   Result<void> resolve(storage::StreamSpec& spec, const storage::Archive& archive,
                        std::int64_t now_ms);
 
-  // Starts the hosts of those that are simulated. `from`: where an empty stream begins.
+  // Starts the hosts of those that are simulated. `from`: where an empty stream begins. closed:
+  // `is_stopping`, which is asked now and then.
   Result<void> start(const std::vector<storage::StreamInfo>& streams, const archiver::From& from,
-                     std::string_view version);
+                     std::string_view version, const std::function<bool()>& is_stopping);
 
   // Where the stream is dialled, and by which clock it is judged, if it is simulated.
   void redirect(storage::StreamInfo& stream, archiver::WriterOptions& writer) const;

@@ -105,7 +105,7 @@ int run_host(const SimulateOptions& options, sim::NetworkOptions network) {
   host.listen = options.listen;
   host.repos_after = options.after.value_or(kSeqNone);
   host.version = options.version;
-  const auto served = listen_until_stopped(host, options.ready_file);
+  const auto served = listen_until_stopped(std::move(host), options.ready_file);
   return served ? kExitOk : fail(kName, served.error());
 }
 

@@ -14,12 +14,14 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "schema/frame.h"
 #include "tests/support/http_exchange.h"
 #include "tests/support/net_stream.h"
 #include "tests/support/network_process.h"
+#include "tests/support/process.h"
 #include "tests/support/serve_fixture.h"
 #include "tests/support/simulation.h"
 #include "tests/support/subscriber.h"
@@ -121,7 +123,10 @@ TEST_F(SimulateListen, WithoutLabelsItAnswersAndStops) {
   Subscriber quiet = Subscriber::connect(host_->port(), kLabels + "?cursor=0");
   EXPECT_EQ(quiet.read_until_pong(), std::vector<Bytes>{});
   EXPECT_EQ(nlohmann::json::parse(http_get(host_->port(), "/xrpc/_health").body)["labels"], 0);
-  expect_stopped();
+  const Outcome stopped = host_->stop();
+  EXPECT_EQ(stopped.status, 0);
+  // Whatever has appeared by now.
+  EXPECT_THAT(stopped.err, HasSubstr("repos up to seq 0, labels up to seq 0 were handed out"));
 }
 
 TEST_F(SimulateListen, SubscriberIsEndedAsItWishesOrForWhatItDoes) {
@@ -247,6 +252,19 @@ TEST_F(SimulateListen, ConnectionsThatAskForNothingAreLimited) {
   while (!has_answered()) {
   }
   expect_stopped();
+}
+
+// Long before it would be there.
+TEST_F(SimulateListen, StopsOnItsWayToWhereItBegins) {
+  Process process(
+      {"simulate", "--listen", "127.0.0.1:0", "--accounts", "30", "--after", "4000000000000"});
+  while (process.error_text().find("simulated network sim:") == std::string::npos) {
+    std::this_thread::yield();
+  }
+  process.signal(SIGTERM);
+  const Outcome outcome = process.wait();
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("on the way to seq 4000000000000"));
 }
 
 TEST_F(SimulateListen, StandsBehindAMirror) {

@@ -82,6 +82,17 @@ TEST_F(SimulatedMirror, GoesOnWhereItWasAfterEachEnd) {
   EXPECT_THAT(inspected(), Not(HasSubstr("conflict")));
 }
 
+// One host has to serve both. By the clock on the wall, what `second` lacks would take minutes, but
+// all of it has appeared already: `first` has it.
+TEST_F(SimulatedMirror, TwoStreamsOfOneNetworkMayBeAtTwoPlaces) {
+  given_mirror_of("first=" + kNetwork + ",speed=max");
+  wait_until_durable(900, "first");
+  stop();
+  given_mirror_of("first=" + kNetwork, {"--upstream", "second=" + kNetwork});
+  wait_until_durable(900, "second");
+  EXPECT_THAT(stop().err, Not(HasSubstr("FutureCursor")));
+}
+
 TEST_F(SimulatedMirror, NewNetworkBeginsNowAndIsRememberedWithIt) {
   given_mirror_of("sim:seed=5,rate=2000,accounts=40");
   wait_until_durable(50);

@@ -40,12 +40,16 @@ class Host::Impl final : public replay::HttpHandler {
  public:
   explicit Impl(const HostOptions& options)
       : options_(options),
-        state_(options.spec, options.repos_after, options.labels_after),
+        state_(options.spec),
         acceptor_(io_),
         pause_(io_),
         sessions_(*this, http_options(options.version)) {}
 
   ~Impl() override { stop(); }
+
+  Result<void> begin() {
+    return state_.begin(options_.repos_after, options_.labels_after, options_.is_stopping);
+  }
 
   Result<void> listen() {
     STANDPIPE_TRY(const tcp::endpoint endpoint, replay::parse_listen_address(options_.listen));
@@ -198,6 +202,7 @@ class Host::Impl final : public replay::HttpHandler {
 Result<std::unique_ptr<Host>> Host::start(const HostOptions& options) {
   STANDPIPE_CHECK(check_options(options.spec.network));
   auto impl = std::make_unique<Impl>(options);
+  STANDPIPE_CHECK(impl->begin());
   STANDPIPE_CHECK(impl->listen());
   return std::unique_ptr<Host>(new Host(std::move(impl)));
 }
@@ -210,7 +215,7 @@ std::string Host::url(StreamKind kind) const {
   return fmt::format("ws://{}{}", impl_->address(), replay::subscribe_path(kind));
 }
 const Clock& Host::clock() const { return impl_->state().clock(); }
-Seq Host::newest(StreamKind kind) const { return impl_->state().newest(kind); }
+Seq Host::newest(StreamKind kind) const { return impl_->state().handed_out(kind); }
 void Host::stop() { impl_->stop(); }
 
 }  // namespace standpipe::tools::sim

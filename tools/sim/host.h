@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -30,13 +31,15 @@ struct HostOptions {
   Seq repos_after = kSeqNone;
   Seq labels_after = kSeqNone;
   std::size_t subscribers_max = 16;  // more are answered 503
+  // Asked now and then while start() passes over what has been before; true: it gives up.
+  std::function<bool()> is_stopping;
   std::string version;
 };
 
 class Host {
  public:
-  // invalid: not an address; io: cannot listen there. Takes a while where much has been before:
-  // some millions of frames a second.
+  // invalid: not an address; io: cannot listen there; closed: `is_stopping`. Takes a while where
+  // much has been before: some millions of frames a second.
   static Result<std::unique_ptr<Host>> start(const HostOptions& options);
   ~Host();  // stop()
   Host(const Host&) = delete;

@@ -1,6 +1,9 @@
 #include "tools/sim/host_state.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <utility>
 
 #include "tools/sim/persona.h"
 
@@ -8,14 +11,25 @@ namespace standpipe::tools::sim {
 
 using storage::StreamKind;
 
-HostState::HostState(const Spec& spec, Seq repos_after, Seq labels_after)
+HostState::HostState(const Spec& spec)
     : network_(spec.network),
+      speed_(spec.speed),
       pool_(make_key_pool(network_)),
-      repos_{Edge(StreamKind::repos, network_), repos_after},
-      labels_{Edge(StreamKind::labels, network_), labels_after} {
-  repos_.edge.pass(repos_after);
-  labels_.edge.pass(labels_after);
-  clock_.emplace(std::max(repos_.edge.newest_ms(), labels_.edge.newest_ms()), spec.speed);
+      repos_{Edge(StreamKind::repos, network_)},
+      labels_{Edge(StreamKind::labels, network_)} {}
+
+Result<void> HostState::begin(Seq repos_after, Seq labels_after,
+                              const std::function<bool()>& is_stopping) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [stream, after] : {std::pair(&repos_, repos_after), {&labels_, labels_after}}) {
+    if (!stream->edge.pass(after, is_stopping)) {
+      return Error{Errc::closed, fmt::format("told to stop at seq {}, on the way to seq {}",
+                                             to_int(stream->edge.newest()), to_int(after))};
+    }
+    stream->handed_out = after;
+  }
+  clock_.emplace(std::max(repos_.edge.newest_ms(), labels_.edge.newest_ms()), speed_);
+  return {};
 }
 
 // With a clock, what is due by it has appeared; without, what somebody was given.
@@ -28,15 +42,12 @@ Seq HostState::newest(StreamKind kind) {
   const std::lock_guard lock(mutex_);
   Stream& of = stream(kind);
   catch_up(of);
-  return std::max(of.edge.newest(), of.handed_out);
+  return std::max(of.edge.newest(), of.handed_out.load());
 }
 
 void HostState::on_handed_out(StreamKind kind, const TimedFrame& frame) {
   clock_->on_handed_out(frame.time_ms);
-  if (!frame.seq) return;
-  const std::lock_guard lock(mutex_);
-  Seq& newest = stream(kind).handed_out;
-  newest = std::max(newest, *frame.seq);
+  if (frame.seq) raise_to(stream(kind).handed_out, *frame.seq);
 }
 
 std::optional<std::string> HostState::did_document(std::string_view did) {

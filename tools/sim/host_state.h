@@ -2,7 +2,9 @@
 // accounts are. Thread-safe.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -10,6 +12,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "schema/base/result.h"
 #include "schema/seq.h"
 #include "storage/types.h"
 #include "tools/sim/labels.h"
@@ -21,8 +24,11 @@ namespace standpipe::tools::sim {
 
 class HostState {
  public:
-  // As HostOptions. `spec` must be in order, and have a start.
-  HostState(const Spec& spec, Seq repos_after, Seq labels_after);
+  // `spec` must be in order, and have a start.
+  explicit HostState(const Spec& spec);
+
+  // Before anything else, and once: as HostOptions. closed: `is_stopping`.
+  Result<void> begin(Seq repos_after, Seq labels_after, const std::function<bool()>& is_stopping);
 
   const LiveClock& clock() const { return *clock_; }
   // A stream of it, made for one subscriber.
@@ -30,30 +36,36 @@ class HostState {
     return sim::make_source(kind, network_, pool_, after);
   }
 
-  // The newest seq that has appeared by now.
+  // The newest seq that has appeared by now. Takes as long as what has appeared since it was last
+  // asked for: some millions of frames a second.
   Seq newest(storage::StreamKind kind);
   void on_handed_out(storage::StreamKind kind, const TimedFrame& frame);
+  // The newest seq of all that were handed out; at first, what it began after.
+  Seq handed_out(storage::StreamKind kind) const {
+    return (kind == storage::StreamKind::repos ? repos_ : labels_).handed_out.load();
+  }
 
   // nullopt: none of the accounts that have appeared, nor the labeler.
   std::optional<std::string> did_document(std::string_view did);
 
  private:
   struct Stream {
-    Edge edge;
-    Seq handed_out;
+    Edge edge;                               // guarded by mutex_
+    std::atomic<Seq> handed_out = kSeqNone;  // only rises
   };
   Stream& stream(storage::StreamKind kind) {
     return kind == storage::StreamKind::repos ? repos_ : labels_;
   }
-  void catch_up(Stream& stream);
+  void catch_up(Stream& stream);  // with mutex_
 
   const NetworkOptions network_;
+  const std::uint64_t speed_;
   const std::shared_ptr<const KeyPool> pool_;
-  std::mutex mutex_;  // guards all that follows but clock_, which is set once
   Stream repos_;
   Stream labels_;
+  std::optional<LiveClock> clock_;                           // set by begin()
+  std::mutex mutex_;                                         // guards the edges, and:
   std::unordered_map<std::string, std::uint64_t> accounts_;  // by DID, as far as anybody asked
-  std::optional<LiveClock> clock_;
 };
 
 }  // namespace standpipe::tools::sim

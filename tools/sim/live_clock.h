@@ -9,6 +9,14 @@
 
 namespace standpipe::tools::sim {
 
+// The maximum of the two becomes its value.
+template <typename T>
+void raise_to(std::atomic<T>& atomic, T value) {
+  T known = atomic.load();
+  while (known < value && !atomic.compare_exchange_weak(known, value)) {
+  }
+}
+
 // Begins at some simulated time and runs `speed` times as fast as time goes by. With speed 0 it
 // shows the time of the newest frame that was handed out, whatever that took. Thread-safe.
 class LiveClock final : public Clock {

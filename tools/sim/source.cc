@@ -10,6 +10,7 @@ namespace standpipe::tools::sim {
 namespace {
 
 constexpr int kLabelsPerStep = 1'000;
+constexpr std::uint64_t kStepsPerQuestion = 1'000;  // a step to a label is one of many commits
 
 class Repos final : public Source {
  public:
@@ -154,8 +155,12 @@ void Edge::advance_to(std::int64_t time_ms) {
   while (plan_->peek() && plan_->peek()->time_ms <= time_ms) step();
 }
 
-void Edge::pass(Seq seq) {
-  while (newest_ < seq && plan_->peek()) step();
+bool Edge::pass(Seq seq, const std::function<bool()>& is_stopping) {
+  for (std::uint64_t steps = 0; newest_ < seq && plan_->peek(); ++steps) {
+    if (is_stopping && steps % kStepsPerQuestion == 0 && is_stopping()) return false;
+    step();
+  }
+  return true;
 }
 
 std::uint64_t Edge::accounts() const { return plan_->accounts(); }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -42,8 +43,9 @@ class Edge {
 
   // Over all that appears up to this time. Never goes back.
   void advance_to(std::int64_t time_ms);
-  // Over all up to this seq.
-  void pass(Seq seq);
+  // Over all up to this seq. `is_stopping`, where there is one, is asked now and then; false: it
+  // has said so.
+  bool pass(Seq seq, const std::function<bool()>& is_stopping = {});
 
   Seq newest() const { return newest_; }  // that has been passed; at first, the one before any
   std::int64_t newest_ms() const { return time_ms_; }  // its time; before the first: the start
