@@ -4,11 +4,10 @@
 
 namespace standpipe {
 
-Bytes encode_unsigned_label(const Label& label) {
+void write_label(CborWriter& writer, const Label& label) {
   const std::size_t pairs = 4 + (label.exp ? 1U : 0U) + (label.cid ? 1U : 0U) +
-                            (label.is_negation ? 1U : 0U) + (label.ver ? 1U : 0U);
-  Bytes out;
-  CborWriter writer(out);
+                            (label.is_negation ? 1U : 0U) + (label.sig ? 1U : 0U) +
+                            (label.ver ? 1U : 0U);
   CborMapWriter map(writer, pairs);
   const auto write = [&](std::string_view key, std::string_view text) {
     map.write_key(key);
@@ -21,6 +20,10 @@ Bytes encode_unsigned_label(const Label& label) {
     map.write_key("neg");
     writer.write_boolean(true);
   }
+  if (label.sig) {
+    map.write_key("sig");
+    writer.write_bytes(*label.sig);
+  }
   write("src", label.src);
   write("uri", label.uri);
   write("val", label.val);
@@ -28,6 +31,14 @@ Bytes encode_unsigned_label(const Label& label) {
     map.write_key("ver");
     writer.write_integer(*label.ver);
   }
+}
+
+Bytes encode_unsigned_label(const Label& label) {
+  Label unsigned_label = label;
+  unsigned_label.sig.reset();
+  Bytes out;
+  CborWriter writer(out);
+  write_label(writer, unsigned_label);
   return out;
 }
 

@@ -9,6 +9,8 @@
 
 namespace standpipe {
 
+class CborWriter;
+
 enum class LabelCheck : std::uint8_t {
   valid,
   no_signature,
@@ -16,8 +18,10 @@ enum class LabelCheck : std::uint8_t {
   wrong_signature,
 };
 
-// The canonical encoding of the label's own fields: without `sig`, `$type` and what the lexicon
-// does not name, and without `neg` where it is false.
+// The canonical encoding of the label's own fields: without `$type` and what the lexicon does not
+// name, and without `neg` where it is false.
+void write_label(CborWriter& writer, const Label& label);
+// The same without `sig`.
 Bytes encode_unsigned_label(const Label& label);
 
 LabelCheck verify_label(const Label& label, const PublicKey& key);

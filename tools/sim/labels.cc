@@ -10,6 +10,7 @@
 #include "tools/sim/persona.h"
 #include "tools/sim/random.h"
 #include "tools/sim/record.h"
+#include "tools/sim/repo_frame.h"
 
 namespace standpipe::tools::sim {
 namespace {
@@ -17,27 +18,6 @@ namespace {
 constexpr std::size_t kStandingMax = 64;
 constexpr std::array<std::string_view, 7> kValues = {
     "spam", "porn", "sexual", "nudity", "graphic-media", "impersonation", "!warn"};
-
-void write_label(CborWriter& writer, const Label& label, ByteView signature) {
-  CborMapWriter map(writer, std::size_t{6} + (label.cid ? 1 : 0) + (label.is_negation ? 1 : 0));
-  const auto text = [&](std::string_view key, std::string_view value) {
-    map.write_key(key);
-    writer.write_text(value);
-  };
-  if (label.cid) text("cid", *label.cid);
-  text("cts", label.cts);
-  if (label.is_negation) {
-    map.write_key("neg");
-    writer.write_boolean(true);
-  }
-  map.write_key("sig");
-  writer.write_bytes(signature);
-  text("src", label.src);
-  text("uri", label.uri);
-  text("val", label.val);
-  map.write_key("ver");
-  writer.write_integer(1);
-}
 
 }  // namespace
 
@@ -97,16 +77,8 @@ std::optional<LabelSlot> Labeler::next() {
 }
 
 Bytes Labeler::make_frame(const LabelSlot& slot) const {
-  Bytes out;
-  out.reserve(64 + 400 * slot.given.size());
+  Bytes out = begin_frame("#labels", 64 + 400 * slot.given.size());
   CborWriter writer(out);
-  {
-    CborMapWriter header(writer, 2);
-    header.write_key("t");
-    writer.write_text("#labels");
-    header.write_key("op");
-    writer.write_integer(1);
-  }
   CborMapWriter payload(writer, 2);
   payload.write_key("seq");
   writer.write_integer(to_int(slot.seq));
@@ -123,7 +95,8 @@ Bytes Labeler::make_frame(const LabelSlot& slot) const {
     label.is_negation = given.is_negation;
     label.ver = 1;
     const Signature signature = key_.sign(sha256(encode_unsigned_label(label)));
-    write_label(writer, label, signature);
+    label.sig = signature;
+    write_label(writer, label);
   }
   return out;
 }

@@ -78,18 +78,6 @@ Bytes make_blocks(const CommitFrame& frame, const Cid& commit, Mst& tree) {
   return car;
 }
 
-Bytes begin_frame(std::string_view type, std::size_t reserved) {
-  Bytes out;
-  out.reserve(reserved);
-  CborWriter writer(out);
-  CborMapWriter header(writer, 2);
-  header.write_key("t");
-  writer.write_text(type);
-  header.write_key("op");
-  writer.write_integer(1);
-  return out;
-}
-
 void write_op(CborWriter& writer, const CommitFrame::Op& op, bool is_legacy) {
   const bool has_prev = op.prev.has_value() && !is_legacy;
   CborMapWriter map(writer, has_prev ? 4 : 3);
@@ -161,6 +149,18 @@ void make_non_canonical(std::vector<Field>& fields, Seq seq) {
 }
 
 }  // namespace
+
+Bytes begin_frame(std::string_view type, std::size_t reserved) {
+  Bytes out;
+  out.reserve(reserved);
+  CborWriter writer(out);
+  CborMapWriter header(writer, 2);
+  header.write_key("t");
+  writer.write_text(type);
+  header.write_key("op");
+  writer.write_integer(1);
+  return out;
+}
 
 Bytes encode_commit_frame(const CommitFrame& frame, Mst& tree) {
   std::vector<Field> fields = commit_fields(frame, tree);

@@ -1,6 +1,7 @@
 // The frames of a simulated repository, encoded as relays encode them.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -62,6 +63,9 @@ struct AccountFrame {
   std::string_view status;  // empty: active
 };
 Bytes encode_account_frame(const AccountFrame& frame);
+
+// The header of a frame of this type, "#commit"; with room for `reserved` bytes in all.
+Bytes begin_frame(std::string_view type, std::size_t reserved);
 
 // #info OutdatedCursor. It has no seq.
 Bytes encode_info_frame();
