@@ -263,14 +263,13 @@ Result<storage::StreamSpec> parse_stream_option(std::string_view text, storage::
     STANDPIPE_CHECK(sim::parse_spec(url));
     spec.url = url;  // completed where the archive is at hand
     if (spec.name.empty()) spec.name = is_repos ? "repos" : "labels";
-    STANDPIPE_CHECK(storage::check_stream_name(spec.name));
-    return spec;
+  } else {
+    STANDPIPE_TRY(const firehose::UpstreamUrl parsed,
+                  firehose::parse_upstream_url(url, is_repos ? firehose::UpstreamKind::repos
+                                                             : firehose::UpstreamKind::labels));
+    spec.url = to_string(parsed);
+    if (spec.name.empty()) spec.name = is_repos ? "repos" : parsed.host;
   }
-  STANDPIPE_TRY(const firehose::UpstreamUrl parsed,
-                firehose::parse_upstream_url(url, is_repos ? firehose::UpstreamKind::repos
-                                                           : firehose::UpstreamKind::labels));
-  spec.url = to_string(parsed);
-  if (spec.name.empty()) spec.name = is_repos ? "repos" : parsed.host;
   STANDPIPE_CHECK(storage::check_stream_name(spec.name));
   return spec;
 }

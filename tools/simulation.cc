@@ -44,9 +44,15 @@ Result<void> Simulation::run() {
 }
 
 Error Simulation::stopped() const {
-  return {Errc::closed,
-          fmt::format("stopped by a signal after {} of {} frames", format_count(report_.frames()),
-                      format_count(options_.network.frames))};
+  return {Errc::closed, fmt::format("stopped by a signal after {} of {} frames",
+                                    format_count(frames_before() + report_.frames()),
+                                    format_count(options_.network.frames))};
+}
+
+// Those with a seq: of an #info nobody knows whether it was there.
+std::uint64_t Simulation::frames_before() const {
+  const std::int64_t first = to_int(options_.network.first_seq);
+  return after_ == kSeqNone ? 0 : static_cast<std::uint64_t>(to_int(after_) - first + 1);
 }
 
 Result<void> Simulation::create_network(Seq after) {
@@ -58,6 +64,7 @@ Result<void> Simulation::create_network(Seq after) {
 
 Result<void> Simulation::take_all(const Take& take) {
   const auto frames = static_cast<double>(options_.network.frames);
+  const std::uint64_t passed = frames_before();
   while (network_->pass_over()) {
     if (signal_.was_raised()) return stopped();
   }
@@ -65,8 +72,8 @@ Result<void> Simulation::take_all(const Take& take) {
     if (signal_.was_raised()) return stopped();
     STANDPIPE_CHECK(take(*frame));
     STANDPIPE_CHECK(report_.take(frame->bytes));
-    progress_.update(
-        {report_.frames(), report_.bytes(), static_cast<double>(report_.frames()) / frames});
+    progress_.update({report_.frames(), report_.bytes(),
+                      static_cast<double>(passed + report_.frames()) / frames});
   }
   return {};
 }

@@ -50,6 +50,7 @@ class Simulation {
   Result<void> append(storage::Archive& archive);
   Result<void> write_labels();
   Error stopped() const;
+  std::uint64_t frames_before() const;  // that were there already
 
   const SimulationOptions options_;
   const StopSignal signal_;

@@ -35,6 +35,14 @@ TEST(StreamOption, WhatStandsBeforeTheEqualsSignIsTheName) {
             "a_1.b-2 labels ws://[::1]:2583/xrpc/com.atproto.label.subscribeLabels");
 }
 
+TEST(StreamOption, SimulatedNetworksAreNamedLikeOthers) {
+  EXPECT_EQ(parsed("sim:seed=7"), "repos repos sim:seed=7");
+  EXPECT_EQ(parsed("sim:seed=7", StreamKind::labels), "labels labels sim:seed=7");
+  EXPECT_EQ(parsed("west=sim:seed=7"), "west repos sim:seed=7");
+  EXPECT_THAT(parsed("West=sim:seed=7"), HasSubstr("stream name 'West'"));
+  EXPECT_THAT(parsed("sim:seed=x"), HasSubstr("seed: "));
+}
+
 TEST(StreamOption, EveryWayToWriteAnEndpointIsOneUrl) {
   const std::string url = "repos repos wss://host.example/xrpc/com.atproto.sync.subscribeRepos";
   for (const char* text :

@@ -79,7 +79,6 @@ class Schedule {
   Stage decide(Slot& slot, Stage stage);
   Stage decide_free(Slot& slot);
   std::optional<Odd> draw_odd();
-  static bool is_step(Stage stage) { return stage != Stage::free && stage != Stage::gone; }
 
   const ScheduleOptions options_;
   Random random_;

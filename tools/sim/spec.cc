@@ -71,9 +71,21 @@ Result<void> take_value(const Item& item, Spec& spec) {
   return Error{Errc::not_found, {}};
 }
 
+// `text`: the whole of it, for the error.
+Result<void> take_share(Odd odd, const Item& item, std::string_view text, NetworkOptions& network) {
+  std::uint32_t per_mille = kOddPerMilleDefault;
+  if (item.value) {
+    const auto parsed = parse_per_mille(*item.value);
+    if (!parsed) return Error{Errc::invalid, fmt::format("{}: {}", text, parsed.error().detail)};
+    per_mille = *parsed;
+  }
+  network.odd_per_mille[static_cast<std::size_t>(odd)] = per_mille;
+  return {};
+}
+
 Result<void> take(std::string_view text, Spec& spec) {
   const Item item = split(text);
-  if (parse_odd(item.name)) return take_odd(text, spec.network);
+  if (const auto odd = parse_odd(item.name)) return take_share(*odd, item, text, spec.network);
   auto taken = take_value(item, spec);
   if (taken) return taken;
   if (taken.error().code != Errc::not_found) {
@@ -134,14 +146,7 @@ std::string to_string(const Spec& spec) {
 Result<void> take_odd(std::string_view text, NetworkOptions& network) {
   const Item item = split(text);
   STANDPIPE_TRY(const Odd odd, parse_odd(item.name));
-  std::uint32_t per_mille = kOddPerMilleDefault;
-  if (item.value) {
-    const auto parsed = parse_per_mille(*item.value);
-    if (!parsed) return Error{Errc::invalid, fmt::format("{}: {}", text, parsed.error().detail)};
-    per_mille = *parsed;
-  }
-  network.odd_per_mille[static_cast<std::size_t>(odd)] = per_mille;
-  return {};
+  return take_share(odd, item, text, network);
 }
 
 Result<void> take_mix(std::string_view text, NetworkOptions& network) {
