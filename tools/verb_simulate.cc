@@ -21,9 +21,8 @@ namespace {
 constexpr const char* kName = "simulate";
 
 struct SimulateOptions {
-  SimulationOptions simulation;  // without what is judged here
-  sim::NetworkOptions network;
-  std::uint64_t accounts = 0;  // 0: as is usual
+  SimulationOptions simulation;  // its network is completed by what follows
+  std::uint64_t accounts = 0;    // 0: as is usual
   std::uint64_t frames = 0;
   std::int64_t span_ms = 0;
   std::uint64_t threads = 0;
@@ -31,7 +30,7 @@ struct SimulateOptions {
   std::optional<Seq> first_seq;
   std::vector<std::string> odd;
   std::vector<std::string> mix;
-  std::string output, data, listen, ready_file;
+  std::string listen, ready_file;
   std::optional<Seq> after;
   std::string speed = "1";
   std::string version;
@@ -51,7 +50,7 @@ Result<void> take_shares(std::string_view option, const std::vector<std::string>
 }
 
 Result<sim::NetworkOptions> network_options(const SimulateOptions& options) {
-  sim::NetworkOptions network = options.network;
+  sim::NetworkOptions network = options.simulation.network;
   STANDPIPE_CHECK(take_shares("--odd", options.odd, network, sim::take_odd));
   STANDPIPE_CHECK(take_shares("--mix", options.mix, network, sim::take_mix));
   if (options.frames != 0 && options.span_ms != 0) {
@@ -81,12 +80,33 @@ Result<void> check_free(const std::string& path, bool is_overwriting) {
                fmt::format("{} exists: choose another name, or allow --overwrite", path)};
 }
 
+// Those of add_archive_options(), as far as they change anything.
+bool has_archive_options(const storage::ArchiveOptions& archive) {
+  const storage::ArchiveOptions usual;
+  return archive.partition_span_ms != usual.partition_span_ms ||
+         archive.partition_bytes_max != usual.partition_bytes_max ||
+         archive.partition_bytes_min != usual.partition_bytes_min ||
+         archive.partition_age_max_ms != usual.partition_age_max_ms ||
+         archive.free_bytes_min != usual.free_bytes_min ||
+         archive.quarantine_bytes_max != usual.quarantine_bytes_max;
+}
+
 // Out as a live upstream. What a file needs and a host does not is not asked for.
 int run_host(const SimulateOptions& options, sim::NetworkOptions network) {
+  const SimulationOptions& simulation = options.simulation;
   for (const std::string* other :
-       {&options.output, &options.data, &options.simulation.did_docs, &options.simulation.labels}) {
+       {&simulation.output, &simulation.data, &simulation.did_docs, &simulation.labels}) {
     if (other->empty()) continue;
     return fail_usage(kName, "--listen serves frames, labels and DID documents: no files of them");
+  }
+  for (const bool is_given :
+       {simulation.stream != SimulationOptions().stream, options.is_overwriting, options.is_json,
+        simulation.is_quiet, has_archive_options(simulation.archive)}) {
+    if (!is_given) continue;
+    return fail_usage(
+        kName,
+        "--stream, --overwrite, --json, --quiet and the options of an archive go with "
+        "--output or --data");
   }
   sim::HostOptions host;
   const auto speed = sim::parse_speed(options.speed);
@@ -114,7 +134,9 @@ int run(const SimulateOptions& options) {
   auto network = network_options(options);
   if (!network) return fail_usage(kName, network.error().detail);
   if (!options.listen.empty()) return run_host(options, *network);
-  if (options.output.empty() == options.data.empty()) {
+  SimulationOptions wanted = options.simulation;
+  wanted.network = *network;
+  if (wanted.output.empty() == wanted.data.empty()) {
     return fail_usage(kName,
                       "say where the frames go: --output FILE, --data DIR or --listen ADDRESS");
   }
@@ -126,10 +148,6 @@ int run(const SimulateOptions& options) {
   if (const auto checked = check_options(*network); !checked) {
     return fail_usage(kName, checked.error().detail);
   }
-  SimulationOptions wanted = options.simulation;
-  wanted.network = *network;
-  wanted.output = options.output;
-  wanted.data = options.data;
   const std::vector<std::string> files = {wanted.output, wanted.did_docs, wanted.labels};
   if (std::count(files.begin(), files.end(), "-") > 1) {
     return fail_usage(kName, "standard output (-) can be written once");
@@ -166,18 +184,20 @@ Verb simulate_verb(std::string_view version) {
       "\nWhat is odd, and off by default: legacy, empty, too-big, long-key, non-canonical, did-web,"
       "\nbig-record, many-ops, takedown, deletion, rev-back, info.\n";
   OptionTable& table = verb.options;
-  table.text("output", "FILE", &options->output, "The frame file to write; -: stdout");
-  table.text("data", "DIR", &options->data, "The archive to write to instead; made if none");
+  table.text("output", "FILE", &options->simulation.output, "The frame file to write; -: stdout");
+  table.text("data", "DIR", &options->simulation.data,
+             "The archive to write to instead; made if none");
   table.text("stream", "NAME", &options->simulation.stream,
              "The stream of --data, new or begun with the same options (default repos)");
   table.text("listen", "ADDR", &options->listen,
              "Or be a host at this address: subscribeRepos, subscribeLabels, GET /did:...");
-  table.count("seed", &options->network.seed, 0, UINT64_MAX, "Which network (default 1)");
+  table.count("seed", &options->simulation.network.seed, 0, UINT64_MAX,
+              "Which network (default 1)");
   table.count("frames", &options->frames, 1, 100'000'000'000, "How many frames");
   table.duration_ms("span", &options->span_ms, "Or how much time, at --rate");
-  table.count("rate", &options->network.rate, 1, sim::kRateMax,
+  table.count("rate", &options->simulation.network.rate, 1, sim::kRateMax,
               "Frames a second of simulated time (default 342)");
-  table.count("bursts", &options->network.burst_rate, 1, sim::kRateMax,
+  table.count("bursts", &options->simulation.network.burst_rate, 1, sim::kRateMax,
               "Frames a second in bursts, of 2 s each minute or so (default: no bursts)");
   table.count("accounts", &options->accounts, 1, sim::kAccountsMax,
               "Accounts held at a time, of 10 KB (default 100000, as a host 5000)");

@@ -68,6 +68,12 @@ TEST_F(CliSimulate, BadOptionsAreToldInOneLine) {
   expect({"--frames", "5", "--output", "-", "--labels", "-"}, 2, "can be written once");
   expect({"--listen", "here"}, 2, "--listen: 'here' is not an address");
   expect({"--listen", "127.0.0.1:0", "--output", out}, 2, "no files of them");
+  for (const std::vector<std::string>& more : std::vector<std::vector<std::string>>{
+           {"--stream", "west"}, {"--overwrite"}, {"--json"}, {"--quiet"}, {"--min-free", "0"}}) {
+    std::vector<std::string> arguments = {"--listen", "127.0.0.1:0"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    expect(arguments, 2, "go with --output or --data");
+  }
   expect({"--listen", "127.0.0.1:0", "--speed", "fast"}, 2, "--speed: 'fast' is neither max nor");
   expect({"--frames", "5", "--span", "1s", "--output", out}, 2, "either --frames or --span");
   expect({"--span", "1ms", "--output", out}, 2, "less than one frame");
