@@ -21,9 +21,15 @@ constexpr std::uint64_t kFrameCost = 100;  // what holding one takes beside its 
 
 class Loader {
  public:
-  explicit Loader(std::uint64_t bytes_max) : bytes_max_(bytes_max) {}
+  Loader(std::uint64_t bytes_max, const StopSignal& signal)
+      : bytes_max_(bytes_max), signal_(signal) {}
+
+  int stop_fd() const { return signal_.fd(); }
 
   Result<void> add(ByteView bytes) {
+    if (signal_.was_raised()) {
+      return Error{Errc::closed, "stopped by a signal, before anything was served"};
+    }
     cost_ += bytes.size() + kFrameCost;
     if (cost_ > bytes_max_) {
       return Error{Errc::limit,
@@ -75,6 +81,7 @@ class Loader {
   }
 
   const std::uint64_t bytes_max_;
+  const StopSignal& signal_;
   std::uint64_t cost_ = 0;
   std::int64_t newest_ = 0;
   std::size_t unplaced_ = 0;
@@ -84,7 +91,7 @@ class Loader {
 };
 
 Result<void> load_file(const PlaySource& source, Loader& loader) {
-  STANDPIPE_TRY(auto reader, storage::FrameFileReader::open(source.file));
+  STANDPIPE_TRY(auto reader, storage::FrameFileReader::open(source.file, loader.stop_fd()));
   for (;;) {
     STANDPIPE_TRY(const auto frame, reader.next());
     if (!frame) return {};
@@ -126,8 +133,8 @@ Result<void> load_simulation(const PlaySource& source, Loader& loader) {
 
 }  // namespace
 
-Result<PlayFixture> load_fixture(const PlaySource& source) {
-  Loader loader(source.bytes_max);
+Result<PlayFixture> load_fixture(const PlaySource& source, const StopSignal& signal) {
+  Loader loader(source.bytes_max, signal);
   if (!source.file.empty()) {
     STANDPIPE_CHECK(load_file(source, loader));
   } else if (!source.data.empty()) {

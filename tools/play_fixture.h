@@ -11,6 +11,7 @@
 #include "schema/base/result.h"
 #include "schema/seq.h"
 #include "tools/play/server.h"
+#include "tools/stop_signal.h"
 
 namespace standpipe::tools {
 
@@ -40,7 +41,7 @@ struct PlayFixture {
 };
 
 // invalid: what cannot be meant. limit: more than bytes_max, of which a frame costs its bytes and
-// some 100 more. Else as the source has it.
-Result<PlayFixture> load_fixture(const PlaySource& source);
+// some 100 more. closed: `signal` was raised meanwhile. Else as the source has it.
+Result<PlayFixture> load_fixture(const PlaySource& source, const StopSignal& signal);
 
 }  // namespace standpipe::tools

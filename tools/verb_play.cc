@@ -133,14 +133,15 @@ int fail_as(const Error& error) {
 int run(PlayVerbOptions& options) {
   auto wanted = run_options(options);
   if (!wanted) return fail_as(wanted.error());
-  auto fixture = load_fixture(options.source);
-  if (!fixture) return fail_as(fixture.error());
   std::mutex mutex;  // guards what follows
   PlayRun* playing = nullptr;
+  // Before the fixture: an archive that it is read from has threads that outlive it.
   const StopSignal signal([&] {
     const std::lock_guard lock(mutex);
     if (playing != nullptr) playing->stop();
   });
+  auto fixture = load_fixture(options.source, signal);
+  if (!fixture) return fail_as(fixture.error());
   auto started = PlayRun::start(std::move(*wanted), std::move(*fixture));
   if (!started) return fail_as(started.error());
   PlayRun& play = **started;

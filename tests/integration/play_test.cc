@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -310,6 +311,27 @@ TEST_F(Play, ARangeOfAnArchive) {
   given_play_of({"--data", archive().string(), "--stream", "repos", "--from", "20", "--to", "79"});
   expect_sent(subscribe_to_play("?cursor=0"), frames_between(20, 79));
   EXPECT_EQ(report()["fixture"]["first_seq"], 20);
+}
+
+// An archive's threads are there before those of play: none of them may be ended by the signal.
+TEST_F(Play, AnArchiveIsPlayedUntilASignal) {
+  given_imported(frames_between(1, 10));
+  given_play_of({"--data", archive().string()});
+  subscribe_to_play("?cursor=0").read_frames(10);
+  play().signal(SIGTERM);
+  EXPECT_EQ(ended_play()["connections"][0]["frames"], 10);
+}
+
+TEST_F(Play, ASignalEndsTheWaitForFrames) {
+  const std::string pipe = (dir / "pipe").string();
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  Process waiting({"play", pipe});
+  const std::ofstream writer(pipe, std::ios::binary);  // opened once the other end is
+  waiting.signal(SIGTERM);
+  const Outcome outcome = waiting.wait();
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_EQ(outcome.err, "standpipe play: " + pipe + ": told to stop\n");
 }
 
 TEST_F(Play, ASimulation) {
