@@ -1,7 +1,6 @@
 #include "replay/server.h"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
@@ -18,6 +17,7 @@
 #include "replay/listen_address.h"
 #include "replay/net_thread.h"
 #include "replay/pages.h"
+#include "schema/base/descriptors.h"
 #include "schema/base/log.h"
 
 namespace standpipe::replay {
@@ -37,18 +37,6 @@ constexpr std::size_t kSegmentsMin = 16;  // of a live log
 constexpr std::size_t kSegmentBytesMin = 16 << 10;
 constexpr int kBacklog = 4096;
 constexpr std::string_view kRetryAfterSeconds = "5";
-
-// Raises the limit of descriptors as far as we may; what it is then.
-std::size_t raise_descriptor_limit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
-  if (limit.rlim_cur < limit.rlim_max) {
-    const rlim_t before = limit.rlim_cur;
-    limit.rlim_cur = limit.rlim_max;
-    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = before;
-  }
-  return limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : static_cast<std::size_t>(limit.rlim_cur);
-}
 
 // A short log has short segments, or the newest one alone would be all of it.
 LiveLog::Limits with_short_segments(LiveLog::Limits limits) {

@@ -480,6 +480,23 @@ TEST_F(Play, WhatCannotBeMeantIsRefusedInOneLine) {
   expect_refusal({file, "--port", std::to_string(play_port())}, 1, "cannot listen on 127.0.0.1:");
 }
 
+TEST_F(Play, MoreConnectionsThanDescriptorsAreRefused) {
+  ProcessOptions shell;
+  shell.program = "/bin/sh";
+  const auto run = [&](const std::string& connections) {
+    return run_standpipe({"-c", "ulimit -n 100; exec \"$0\" \"$@\"", standpipe_binary(), "play",
+                          new_file(), "--until", "1ms", "--connections", connections},
+                         shell);
+  };
+  const Outcome refused = run("19");
+  EXPECT_EQ(refused.status, 2);
+  EXPECT_EQ(refused.out, "");
+  EXPECT_EQ(refused.err,
+            "standpipe play: 19 connections at once are too many for 100 descriptors (ulimit -n): "
+            "up to 18 are possible; see 'standpipe play --help'\n");
+  EXPECT_EQ(run("18").status, 0);
+}
+
 TEST_F(Play, ABadScenarioIsRefusedBeforeAnythingIsServed) {
   const std::string file = new_file();
   const auto refused = [&](std::string_view faults, const std::string& text,

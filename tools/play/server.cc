@@ -15,11 +15,29 @@
 #include <thread>
 #include <utility>
 
-#include "schema/base/assert.h"
+#include "schema/base/descriptors.h"
 #include "tools/play/connection.h"
 #include "tools/play/server_state.h"
 
 namespace standpipe::tools::play {
+namespace {
+
+constexpr std::chrono::milliseconds kAcceptPause{100};  // after the descriptors have run out
+constexpr std::size_t kDescriptorsEach = 2;             // of a connection: its socket, its waker
+constexpr std::size_t kDescriptorsReserved = 64;        // that are not for connections
+
+// Whoever is accepted must have a waker, too: that there are enough is settled beforehand.
+Result<void> check_descriptors(std::size_t connections) {
+  const std::size_t limit = raise_descriptor_limit();
+  const std::size_t room = limit - std::min(limit, kDescriptorsReserved);
+  if (connections <= room / kDescriptorsEach) return {};
+  return Error{Errc::invalid,
+               fmt::format("{} connections at once are too many for {} descriptors (ulimit -n): up "
+                           "to {} are possible",
+                           connections, limit, room / kDescriptorsEach)};
+}
+
+}  // namespace
 
 std::string_view to_string(ConnectionEnd end) {
   switch (end) {
@@ -99,13 +117,16 @@ class Server::Listener {
   };
 
   void accept_all() {
+    bool is_short = false;  // of descriptors: who waits to be accepted stays readable
     while (!state_.is_stopping()) {
       if (state_.is_finishing()) socket_.close();
-      std::array<pollfd, 2> entries = {pollfd{socket_.get(), POLLIN, 0},
+      std::array<pollfd, 2> entries = {pollfd{is_short ? -1 : socket_.get(), POLLIN, 0},
                                        pollfd{wake_.fd(), POLLIN, 0}};
-      ::poll(entries.data(), entries.size(), -1);
+      ::poll(entries.data(), entries.size(),
+             is_short ? static_cast<int>(kAcceptPause.count()) : -1);
       wake_.clear();
       FileDescriptor accepted(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      is_short = accepted.get() < 0 && (errno == EMFILE || errno == ENFILE);
       join_if([](const Worker& worker) { return worker.is_done.load(); });
       if (accepted.get() >= 0) start(NetStream(std::move(accepted)));
     }
@@ -149,6 +170,7 @@ class Server::Listener {
 };
 
 Result<std::unique_ptr<Server>> Server::start(PlayOptions options) {
+  STANDPIPE_CHECK(check_descriptors(options.connections_max));
   TlsContext tls;
   if (options.tls) {
     STANDPIPE_TRY(tls, make_server_tls(*options.tls));

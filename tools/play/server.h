@@ -124,7 +124,8 @@ class ServerState;
 
 class Server {
  public:
-  // io: the port cannot be had. invalid: see make_server_tls.
+  // io: the port cannot be had. invalid: see make_server_tls; and more connections_max than there
+  // are descriptors for, of which the process is given as many as it may have.
   static Result<std::unique_ptr<Server>> start(PlayOptions options);
   ~Server();  // ends all connections by RST, and returns when its threads are gone
   Server(const Server&) = delete;
