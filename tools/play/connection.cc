@@ -13,7 +13,6 @@
 namespace standpipe::tools::play {
 namespace {
 
-constexpr std::size_t kChunkBytes = 65'536;
 constexpr std::size_t kControlsMax = 65'536;  // pongs beyond this are dropped
 constexpr std::int64_t kCursorMax = (std::int64_t{1} << 53) - 1;
 
@@ -105,7 +104,7 @@ bool Connection::turn() {
   if (phase_ == Phase::over || !out_.empty()) return has_moved;
   const bool is_running =
       phase_ == Phase::head || phase_ == Phase::waiting || phase_ == Phase::serving;
-  if (is_running && state_.is_finishing()) {
+  if (is_running && state_.is_finishing() && !copies_) {
     leave(ConnectionEnd::stopped);
     return true;
   }
@@ -195,16 +194,18 @@ void Connection::record_sent() {
   if (marks_.empty() || marks_.front().end > out_at_) return;
   record([this](ConnectionRecord& record) {
     const std::size_t seqs_max = state_.options().seqs_recorded_max;
+    Sha256Digest digest{};  // of the last message; there is one
     for (; !marks_.empty() && marks_.front().end <= out_at_; marks_.pop_front()) {
       const Mark& mark = marks_.front();
       ++record.messages_sent;
       record.message_bytes_sent += mark.payload_bytes;
-      record.messages_sha256 = to_hex(mark.digest);
+      digest = mark.digest;
       if (!mark.seq) continue;
       ++record.frames_sent;
       record.greatest_seq_sent = std::max(record.greatest_seq_sent, *mark.seq);
       if (record.seqs_sent.size() < seqs_max) record.seqs_sent.push_back(*mark.seq);
     }
+    record.messages_sha256 = to_hex(digest);
   });
 }
 

@@ -44,9 +44,16 @@ class Connection {
   };
   // A frame of the list as this connection is sent it.
   struct Outgoing {
-    ByteView bytes;
+    ByteView bytes;  // of the frame, or of renumbered_
     std::int64_t seq = 0;
   };
+  // Of one frame, and before any other.
+  struct Copies {
+    SharedFrame frame;  // holds the bytes
+    Outgoing out;
+    std::uint64_t left = 0;
+  };
+  static constexpr std::size_t kChunkBytes = 65'536;  // read, and put out, at once
 
   bool turn();  // whether anything moved
   bool read_some();
@@ -78,9 +85,12 @@ class Connection {
   bool is_next(const PlannedFault& fault) const;
   bool may_happen(FaultId id) const;
   bool apply_faults();  // of the next frame; false: it is not there
-  bool apply(const PlannedFault& fault, const PlayFrame& frame);  // false: it does not happen
-  bool apply_cut(const PlannedFault& fault, const PlayFrame& frame);
-  bool apply_swap(const PlannedFault& fault);
+  // Each: false if it does not happen.
+  bool apply(const PlannedFault& fault, const SharedFrame& frame);
+  bool apply_to(const PlannedFault& fault, const SharedFrame& frame, const Outgoing& out);
+  bool apply_cut(const PlannedFault& fault, const Outgoing& out);
+  bool apply_swap(const PlannedFault& fault, const std::vector<SharedFrame>& frames);
+  void put_copies();
   void apply(const PlannedEvent& event);
   Outgoing outgoing(const PlayFrame& frame);
   void put_frame(const PlayFrame& frame);
@@ -120,6 +130,7 @@ class Connection {
   Sha256 hash_;     // of all messages that were put out
   Bytes controls_;  // frames that go out between two messages
   std::optional<FillerMessage> filler_;
+  std::optional<Copies> copies_;
 
   std::size_t index_ = 0;  // in the list, of the frame to come
   std::size_t first_index_ = 0;
@@ -129,7 +140,7 @@ class Connection {
   std::vector<bool> faults_done_;         // as plan_.faults
   bool has_event_happened_ = false;       // the last one that was due
   std::optional<std::int64_t> renumber_;  // the seq of the frame to come
-  Bytes renumbered_;
+  Bytes renumbered_;                      // the last frame that was
   std::chrono::steady_clock::time_point resume_at_;
   bool is_delayed_ = false;
   bool is_stalled_ = false;

@@ -8,7 +8,6 @@
 namespace standpipe::tools::play {
 namespace {
 
-constexpr std::size_t kChunkBytes = 65'536;
 constexpr std::size_t kFramesAtOnce = 64;
 
 }  // namespace
@@ -36,6 +35,10 @@ bool Connection::produce() {
   if (filler_) {
     filler_->append_some(out_);
     if (filler_->is_done()) filler_.reset();
+    return true;
+  }
+  if (copies_) {
+    put_copies();
     return true;
   }
   if (is_stalled_ || waits_for_pong_ || is_delayed()) return !out_.empty();
@@ -76,7 +79,7 @@ std::optional<std::size_t> Connection::due_event() const {
 
 bool Connection::produce_frames() {
   bool has_moved = false;
-  while (phase_ == Phase::serving && out_.size() < kChunkBytes && !due_event()) {
+  while (phase_ == Phase::serving && out_.size() < kChunkBytes && !copies_ && !due_event()) {
     const std::size_t count = frames_without_a_fault();
     if (count == 0) {
       if (!apply_faults()) break;
@@ -123,56 +126,90 @@ bool Connection::may_happen(FaultId id) const {
   return may;
 }
 
+// The first that happens is the frame's; the others are done with, too.
 bool Connection::apply_faults() {
+  const std::size_t first_due = index_;
+  std::size_t next = index_;
+  const auto frames = state_.take(next, 2);
+  if (frames.empty()) return false;
+  const bool may_get_second =
+      frames.size() == 1 && !(state_.options().is_complete && state_.is_at_end(next));
   std::vector<std::size_t> due;
   for (std::size_t i = 0; i < plan_.faults.size(); ++i) {
     if (!faults_done_[i] && is_next(plan_.faults[i])) due.push_back(i);
   }
-  if (plan_.faults[due.front()].kind == PlannedFault::Kind::swap) {
-    return apply_swap(plan_.faults[due.front()]);
-  }
-  const auto taken = state_.take(index_, 1);
-  if (taken.empty()) return false;
-  const PlayFrame& frame = *taken.front();
+  const auto last_seq_before = last_seq_;
+  index_ = next - (frames.size() - 1);
   ++done_;
-  last_seq_ = frame.seq;
+  last_seq_ = frames.front()->seq;
   bool has_happened = false;
   for (const std::size_t i : due) {
+    const PlannedFault& fault = plan_.faults[i];
+    const bool is_swap = fault.kind == PlannedFault::Kind::swap;
+    if (!has_happened && is_swap && may_get_second) {
+      // Until it is there. The faults before this one did not happen, and are not asked again.
+      index_ = first_due;
+      --done_;
+      last_seq_ = last_seq_before;
+      return false;
+    }
     faults_done_[i] = true;
-    has_happened = has_happened || apply(plan_.faults[i], frame);
+    if (has_happened) continue;
+    has_happened = is_swap ? apply_swap(fault, frames) : apply(fault, frames.front());
   }
-  if (!has_happened) put_frame(frame);
+  if (!has_happened) put_frame(*frames.front());
   return true;
 }
 
-bool Connection::apply(const PlannedFault& fault, const PlayFrame& frame) {
+// Faults are to what would go out, its new seq included.
+bool Connection::apply(const PlannedFault& fault, const SharedFrame& frame) {
+  const auto renumber_before = renumber_;
+  if (fault.kind == PlannedFault::Kind::renumber) {
+    renumber_ = static_cast<std::int64_t>(fault.count);
+  }
+  const Outgoing out = outgoing(*frame);
+  if (apply_to(fault, frame, out)) return true;
+  renumber_ = renumber_before;
+  return false;
+}
+
+bool Connection::apply_to(const PlannedFault& fault, const SharedFrame& frame,
+                          const Outgoing& out) {
   using Kind = PlannedFault::Kind;
   if (fault.kind == Kind::cut_within || fault.kind == Kind::reset_within) {
-    return apply_cut(fault, frame);
+    return apply_cut(fault, out);
   }
   std::optional<Bytes> edited;
   if (fault.kind == Kind::edit) {
-    edited = fault.edit(frame.bytes);
+    edited = fault.edit(out.bytes);
     if (!edited) return false;
   }
-  if (fault.kind == Kind::renumber && !with_seq(frame.bytes, 1)) return false;
-  if (fault.kind == Kind::swap || !may_happen(fault.id)) return false;
-  if (fault.kind == Kind::renumber) renumber_ = static_cast<std::int64_t>(fault.count);
-  const Outgoing out = outgoing(frame);
+  if (fault.kind == Kind::renumber && !with_seq(out.bytes, 1)) return false;
+  if (!may_happen(fault.id)) return false;
   if (fault.kind == Kind::edit) {
     put_message(Opcode::binary, *edited, out.seq);
   } else if (fault.kind == Kind::fragment) {
     put_pieces(out, fault);
-  } else if (fault.kind != Kind::skip) {
-    const std::uint64_t times = fault.kind == Kind::repeat ? fault.count : 0;
-    for (std::uint64_t i = 0; i <= times; ++i) put_message(Opcode::binary, out.bytes, out.seq);
+  } else if (fault.kind == Kind::repeat) {
+    copies_ = Copies{frame, out, fault.count + 1};
+    put_copies();
+  } else if (fault.kind == Kind::renumber) {
+    put_message(Opcode::binary, out.bytes, out.seq);
   }
   return true;
 }
 
-bool Connection::apply_cut(const PlannedFault& fault, const PlayFrame& frame) {
+// As many as are put out at once; a frame may be large, and its copies are many.
+void Connection::put_copies() {
+  do {
+    put_message(Opcode::binary, copies_->out.bytes, copies_->out.seq);
+  } while (--copies_->left > 0 && out_.size() < kChunkBytes);
+  if (copies_->left == 0) copies_.reset();
+}
+
+bool Connection::apply_cut(const PlannedFault& fault, const Outgoing& out) {
   Bytes wire;
-  append_server_frame(wire, Opcode::binary, frame.bytes);
+  append_server_frame(wire, Opcode::binary, out.bytes);
   if (fault.count >= wire.size() || !may_happen(fault.id)) return false;
   wire.resize(fault.count);
   out_.insert(out_.end(), wire.begin(), wire.end());
@@ -184,23 +221,13 @@ bool Connection::apply_cut(const PlannedFault& fault, const PlayFrame& frame) {
   return true;
 }
 
-bool Connection::apply_swap(const PlannedFault& fault) {
-  std::size_t next = index_;
-  const auto pair = state_.take(next, 2);
-  if (pair.empty()) return false;
-  const bool is_last = pair.size() == 1;
-  if (is_last && !(state_.options().is_complete && state_.is_at_end(next))) return false;
-  index_ = next;
-  faults_done_[static_cast<std::size_t>(&fault - plan_.faults.data())] = true;
+bool Connection::apply_swap(const PlannedFault& fault, const std::vector<SharedFrame>& frames) {
+  if (frames.size() < 2 || !may_happen(fault.id)) return false;
+  put_frame(*frames.back());
+  put_frame(*frames.front());
+  ++index_;
   ++done_;
-  last_seq_ = pair.front()->seq;
-  const bool is_swapped = !is_last && may_happen(fault.id);
-  if (is_swapped) put_frame(*pair.back());
-  put_frame(*pair.front());
-  if (is_last) return true;
-  if (!is_swapped) put_frame(*pair.back());
-  ++done_;
-  last_seq_ = pair.back()->seq;
+  last_seq_ = frames.back()->seq;
   return true;
 }
 
