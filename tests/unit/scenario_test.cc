@@ -179,7 +179,11 @@ TEST(Scenario, WhatIsNoScenarioIsSaidWithThePlace) {
             "s.toml: holds no list 'fault' with a table for each");
   EXPECT_EQ(toml("fault = [1]").error().detail, "s.toml: fault 1: must be a table");
   EXPECT_EQ(toml("[[faults]]\nkind = 'cut'").error().detail,
-            "s.toml: 'faults': no such key; there is only 'fault', a list");
+            "s.toml: \"faults\": no such key; there is only 'fault', a list");
+  EXPECT_EQ(toml("\"a\\nb\" = 1").error().detail,
+            "s.toml: \"a\\nb\": no such key; there is only 'fault', a list");
+  EXPECT_EQ(json(R"({"\r\n": 1})").error().detail,
+            "s.json: \"\\r\\n\": no such key; there is only 'fault', a list");
   const std::string nested = "{\"fault\": [" + std::string(100, '[') + std::string(100, ']') + "]}";
   EXPECT_EQ(json(nested).error().detail, "s.json: nests deeper than 8");
   EXPECT_EQ(toml("fault = " + std::string(50, '[') + std::string(50, ']')).error().detail,

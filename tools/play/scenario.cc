@@ -7,13 +7,9 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
-#include <optional>
-#include <set>
 #include <variant>
 
-#include "schema/seq.h"
 #include "tools/play/scenario_text.h"
 
 namespace standpipe::tools::play {
@@ -162,6 +158,13 @@ std::string places_of(Placing placing) {
   return "after or after_seq; or frame or seq, with byte";
 }
 
+// Keys and values of others, short enough for one line.
+std::string shown(const json& value) {
+  std::string text = value.dump(-1, ' ', true, json::error_handler_t::replace);
+  if (text.size() > 60) text = text.substr(0, 57) + "...";
+  return text;
+}
+
 // One table of the scenario. Errors begin with what was read of it.
 class FaultParser {
  public:
@@ -197,13 +200,6 @@ class FaultParser {
       if (table_["kind"] == rule.name) return &rule;
     }
     return error(fmt::format("kind: {} is not one of {}", shown(table_["kind"]), allowed));
-  }
-
-  // Values of others, short enough for one line.
-  static std::string shown(const json& value) {
-    std::string text = value.dump(-1, ' ', true, json::error_handler_t::replace);
-    if (text.size() > 60) text = text.substr(0, 57) + "...";
-    return text;
   }
 
   Result<void> check_keys() const {
@@ -375,8 +371,8 @@ Result<Scenario> parse_scenario(std::string_view text, ScenarioSyntax syntax,
                                                                  : json_of_toml(text, file));
   for (const auto& [key, value] : whole.items()) {
     if (key == "fault") continue;
-    return Error{Errc::invalid, fmt::format("{}: '{}': no such key; there is only 'fault', a list",
-                                            file, key.substr(0, 60))};
+    return Error{Errc::invalid, fmt::format("{}: {}: no such key; there is only 'fault', a list",
+                                            file, shown(key))};
   }
   if (!whole.contains("fault") || !whole["fault"].is_array() || whole["fault"].empty()) {
     return Error{Errc::invalid,
