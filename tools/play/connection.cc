@@ -399,6 +399,7 @@ void Connection::leave(ConnectionEnd how) {
 void Connection::break_off(const std::string& violation) {
   record([&](ConnectionRecord& record) {
     record.violation = violation;
+    // Also where it is ending already: what the peer did then is still against the rules.
     record.end = ConnectionEnd::broken;
   });
   phase_ = Phase::draining;
@@ -408,7 +409,6 @@ void Connection::peer_is_gone(ConnectionEnd how) {
   phase_ = Phase::over;
   stream_.close();
   record([&](ConnectionRecord& record) {
-    record.has_peer_left = true;
     if (record.end != ConnectionEnd::open) return;
     record.end = how;
     if (how == ConnectionEnd::tls_failed) record.violation = stream_.failure();

@@ -109,13 +109,6 @@ ConnectionPlan& ConnectionPlan::pause_after(std::size_t frames) {
   return *this;
 }
 
-ConnectionPlan& ConnectionPlan::delay_after(std::size_t frames, std::uint64_t milliseconds) {
-  PlannedEvent delay = event(PlannedEvent::Kind::delay, frames);
-  delay.count = milliseconds;
-  events.push_back(std::move(delay));
-  return *this;
-}
-
 ConnectionPlan& ConnectionPlan::repeat(std::size_t frame, std::size_t times) {
   add(faults, fault(PlannedFault::Kind::repeat, frame, times));
   return *this;

@@ -113,7 +113,6 @@ struct ConnectionPlan {
                               std::string_view reason = "");
   ConnectionPlan& stall_after(std::size_t frames);  // then sends nothing, pongs neither
   ConnectionPlan& pause_after(std::size_t frames);  // then only answers pings and close frames
-  ConnectionPlan& delay_after(std::size_t frames, std::uint64_t milliseconds);
 
   ConnectionPlan& repeat(std::size_t frame, std::size_t times = 1);
   ConnectionPlan& skip(std::size_t frame);

@@ -33,7 +33,7 @@ struct PlayFrame {
   Bytes bytes;
 };
 
-// How a connection ended, or was ended by us. The first that happens counts.
+// How a connection ended, or was ended by us. The first that happens counts; but `broken` always.
 enum class ConnectionEnd : std::uint8_t {
   open,            // not yet
   refused,         // by us, by HTTP
@@ -74,8 +74,7 @@ struct ConnectionRecord {
   std::uint64_t messages = 0;               // from the peer, text and binary; they are discarded
   std::optional<std::uint16_t> close_code;  // from the peer; 1005: a close frame without one
   std::string close_reason;
-  bool is_stalled = false;     // stall_after and pause_after
-  bool has_peer_left = false;  // its direction of TCP has ended
+  bool is_stalled = false;  // stall_after and pause_after
   ConnectionEnd end = ConnectionEnd::open;
   std::string violation;  // broken: what the peer did; tls_failed: what TLS says
 
