@@ -3,12 +3,10 @@
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <sstream>
+
+#include "tools/ready_file.h"
 
 namespace standpipe::tools {
 namespace {
@@ -72,14 +70,9 @@ class Collector {
 }  // namespace
 
 Result<std::vector<ConfigEntry>> read_config_file(const std::filesystem::path& path) {
-  std::error_code ignored;
-  const bool is_directory = std::filesystem::is_directory(path, ignored);
-  std::ifstream file(path, std::ios::binary);
-  if (is_directory || !file) {
-    return Error{Errc::io, fmt::format("cannot read --config {}: {}", path.string(),
-                                       std::strerror(is_directory ? EISDIR : errno))};
-  }
-  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  constexpr std::size_t kBytesMax = 1 << 20;
+  STANDPIPE_TRY(const std::string text,
+                read_whole_file(path.string(), kBytesMax, "--config " + path.string()));
   try {
     const toml::table table = toml::parse(text, path.string());
     Collector collector(path);

@@ -9,7 +9,6 @@
 
 #include <filesystem>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "schema/base/result.h"
@@ -24,7 +23,7 @@ struct ConfigEntry {
 };
 
 // In file order. invalid, with file and line, where it is not TOML, or holds a value that no option
-// can take (a float, an array of arrays); not_found or io where it cannot be read.
+// can take (a float, an array of arrays); io where it cannot be read; limit above 1 MiB.
 Result<std::vector<ConfigEntry>> read_config_file(const std::filesystem::path& path);
 
 }  // namespace standpipe::tools

@@ -90,6 +90,12 @@ void OptionTable::count(std::string name, std::uint64_t* target, std::uint64_t m
              [min, max](std::string_view text) { return parse_count(text, min, max); }));
 }
 
+void OptionTable::count(std::string name, std::optional<std::uint64_t>* target, std::uint64_t min,
+                        std::uint64_t max, std::string help) {
+  add(parsed(std::move(name), "N", target, std::move(help),
+             [min, max](std::string_view text) { return parse_count(text, min, max); }));
+}
+
 void OptionTable::choice(std::string name, std::vector<std::string> allowed, std::size_t* target,
                          std::string help) {
   std::string value_name = fmt::format("{}", fmt::join(allowed, "|"));

@@ -42,6 +42,8 @@ class OptionTable {
   void seq(std::string name, std::optional<Seq>* target, std::string help);
   void count(std::string name, std::uint64_t* target, std::uint64_t min, std::uint64_t max,
              std::string help);
+  void count(std::string name, std::optional<std::uint64_t>* target, std::uint64_t min,
+             std::uint64_t max, std::string help);
   // One of `allowed`; the index of the chosen one is stored.
   void choice(std::string name, std::vector<std::string> allowed, std::size_t* target,
               std::string help);

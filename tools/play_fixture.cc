@@ -40,7 +40,10 @@ class Loader {
     const Envelope envelope = scan_frame(bytes).envelope;
     if (envelope.seq && to_int(*envelope.seq) > newest_) {
       newest_ = to_int(*envelope.seq);
-      if (unplaced_ > 0) place_beginning();
+      if (unplaced_ > 0) {
+        fixture_.first_numbered = unplaced_;
+        place_beginning();
+      }
     } else if (newest_ == 0) {
       ++unplaced_;
     }
@@ -53,6 +56,7 @@ class Loader {
   PlayFixture finish() {
     if (newest_ == 0) {
       newest_ = 1;
+      fixture_.first_numbered = fixture_.frames.size();
       place_beginning();
     }
     if (!has_time_) fixture_.offsets_ms.clear();
@@ -123,8 +127,8 @@ Result<void> load_archive(const PlaySource& source, Loader& loader) {
 
 Result<void> load_simulation(const PlaySource& source, Loader& loader) {
   sim::NetworkOptions options;
-  options.seed = source.seed;
-  options.accounts = source.accounts;
+  options.seed = source.seed.value_or(1);
+  options.accounts = source.accounts.value_or(1'000);
   options.frames = source.frames;
   STANDPIPE_TRY(const auto network, sim::Network::create(options));
   while (const auto frame = network->next()) STANDPIPE_CHECK(loader.add(frame->bytes));

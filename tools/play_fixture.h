@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "schema/base/bytes.h"
 #include "schema/base/result.h"
 #include "schema/seq.h"
 #include "tools/play/server.h"
@@ -24,9 +23,10 @@ struct PlaySource {
   std::optional<Seq> from;  // of data, inclusive
   std::optional<Seq> to;    // of data, inclusive
   bool is_simulation = false;
-  std::uint64_t seed = 1;
-  std::uint64_t accounts = 1'000;
-  std::uint64_t frames = 0;  // of a simulation
+  // Of a simulation.
+  std::optional<std::uint64_t> seed;      // none: 1
+  std::optional<std::uint64_t> accounts;  // none: 1'000
+  std::uint64_t frames = 0;
   std::uint64_t bytes_max = std::uint64_t{1} << 30;
 };
 
@@ -34,6 +34,7 @@ struct PlayFixture {
   // Those without a seq of their own that rises have the seq of the one before, those at the very
   // beginning of the one after them: they are sent where they stand, and cursors find the others.
   std::vector<play::PlayFrame> frames;
+  std::size_t first_numbered = 0;  // the first with a seq of its own; frames.size(): there is none
   std::uint64_t bytes = 0;
   // By the clock of design 3, milliseconds from the first frame to each; empty: no frame has a
   // time.

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -19,6 +20,8 @@ using play::HttpAnswer;
 
 constexpr std::string_view kControl = "/play";
 constexpr std::uint64_t kConnectionsUntilMax = 100'000;
+// Clocks count nanoseconds in 64 bits, some 292 years of them.
+constexpr std::int64_t kUntilMsMax = std::int64_t{36'500} * 24 * 3600 * 1000;
 // How long a peer has, at the end, to take what it was sent and to go.
 constexpr std::chrono::seconds kGrace{5};
 
@@ -38,10 +41,13 @@ bool is_stream(std::string_view path) {
          path == "/xrpc/com.atproto.label.subscribeLabels";
 }
 
+// As faults name frames: those at the beginning that have no seq have none to be named by.
 std::vector<std::int64_t> seqs_of(const PlayFixture& fixture) {
   std::vector<std::int64_t> seqs;
   seqs.reserve(fixture.frames.size());
-  for (const play::PlayFrame& frame : fixture.frames) seqs.push_back(frame.seq);
+  for (const play::PlayFrame& frame : fixture.frames) {
+    seqs.push_back(seqs.size() < fixture.first_numbered ? 0 : frame.seq);
+  }
   return seqs;
 }
 
@@ -70,6 +76,10 @@ Result<void> parse_until(std::string_view text, PlayUntil& until) {
     return {};
   }
   if (const auto ms = parse_duration_ms(text)) {
+    if (*ms > kUntilMsMax) {
+      return Error{Errc::invalid,
+                   fmt::format("--until {}: longer than a hundred years, 36500d", one_line(text))};
+    }
     until.ms = *ms;
     return {};
   }

@@ -1,6 +1,7 @@
-// Tells whoever started us that we are ready, and where.
+// Tells whoever started us that we are ready, and where; and files that are read or written whole.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,5 +16,10 @@ Result<void> write_ready_file(const std::string& path, const std::vector<std::st
 
 // The same for any text.
 Result<void> write_whole_file(const std::string& path, std::string_view text);
+
+// io: it cannot be read. limit: it holds more than `bytes_max`. `called` is what errors call it;
+// empty: its path.
+Result<std::string> read_whole_file(const std::string& path, std::size_t bytes_max,
+                                    std::string_view called = {});
 
 }  // namespace standpipe::tools

@@ -1,11 +1,8 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -58,6 +55,9 @@ Result<void> take_source(PlayVerbOptions& options) {
   if (source.is_simulation != (source.frames > 0)) {
     return Error{Errc::invalid, "--simulate needs --frames N, and only --simulate has it"};
   }
+  if (!source.is_simulation && (source.seed || source.accounts)) {
+    return Error{Errc::invalid, "--seed and --accounts are of --simulate"};
+  }
   return {};
 }
 
@@ -86,24 +86,15 @@ Result<void> take_pace(const PlayVerbOptions& options, PlayRunOptions& run) {
   return {};
 }
 
-Result<std::string> read_pem(const std::string& path) {
-  constexpr std::size_t kPemBytesMax = 1 << 20;
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return Error{Errc::io, fmt::format("cannot read {}", path)};
-  std::string text(kPemBytesMax, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(file.gcount()));
-  return text;
-}
-
 Result<void> take_tls(const PlayVerbOptions& options, PlayRunOptions& run) {
   if (options.tls_cert.empty() != options.tls_key.empty()) {
     return Error{Errc::invalid, "--tls-cert and --tls-key go together"};
   }
   if (options.tls_cert.empty()) return {};
+  constexpr std::size_t kPemBytesMax = 1 << 20;
   play::TlsIdentity identity;
-  STANDPIPE_TRY(identity.certificate_pem, read_pem(options.tls_cert));
-  STANDPIPE_TRY(identity.key_pem, read_pem(options.tls_key));
+  STANDPIPE_TRY(identity.certificate_pem, read_whole_file(options.tls_cert, kPemBytesMax));
+  STANDPIPE_TRY(identity.key_pem, read_whole_file(options.tls_key, kPemBytesMax));
   run.tls = std::move(identity);
   return {};
 }

@@ -291,6 +291,20 @@ TEST_F(Play, FramesWithoutASeqOfTheirOwnAreSentWhereTheyStand) {
   expect_sent(subscribe_to_play("?cursor=7"), {frames.begin() + 5, frames.end()});
 }
 
+// A seq names the frame that carries it, not one that is beside it.
+TEST_F(Play, FaultsFindAFrameBehindThoseWithoutASeq) {
+  const Bytes info = hex("a2 61't' 65'#info' 62'op' 01 a1 64'name' 61'x'");
+  const std::vector<Bytes> frames = {info, info, make_frame(5), info, make_frame(7)};
+  given_play(frames, "[[fault]]\nkind = \"skip\"\nseq = 5\n");
+  expect_sent(subscribe_to_play("?cursor=4"), {info, info, info, make_frame(7)});
+  given_play(frames, "[[fault]]\nkind = \"repeat\"\nafter_seq = 5\nfrom_seq = 5\n");
+  expect_sent(subscribe_to_play("?cursor=0"),
+              {info, info, make_frame(5), make_frame(5), info, make_frame(7)});
+  const std::string skip = given_scenario("[[fault]]\nkind = \"skip\"\nseq = 1\n", "seq.toml");
+  expect_refusal({given_frames(frames), "--scenario", skip}, 2, "no seq 1: it has 5 to 7");
+  expect_refusal({given_frames({info}), "--scenario", skip}, 2, "no seq 1: no frame has one");
+}
+
 TEST_F(Play, ManySubscribersAtOnceGetEachTheirOwn) {
   given_play(frames_between(1, 200),
              "[[fault]]\nkind = \"skip\"\nconnection = \"every\"\nseq = 9\n");
@@ -460,6 +474,9 @@ TEST_F(Play, WhatCannotBeMeantIsRefusedInOneLine) {
   expect_refusal({file, "--simulate", "--frames", "5"}, 2, "say what to play");
   expect_refusal({file, file}, 2, "wanted one FILE");
   expect_refusal({"--simulate"}, 2, "--simulate needs --frames N");
+  expect_refusal({file, "--seed", "0"}, 2, "--seed and --accounts are of --simulate");
+  expect_refusal({file, "--accounts", "5"}, 2, "--seed and --accounts are of --simulate");
+  expect_refusal({file, "--until", "36501d"}, 2, "--until 36501d: longer than a hundred years");
   expect_refusal({file, "--from", "3"}, 2, "--stream, --epoch, --from and --to are of --data");
   expect_refusal({"--data", "x", "--from", "3", "--to", "2"}, 2, "--from is above --to");
   expect_refusal({file, "--speed", "0"}, 2, "--speed 0: give a number from 0.000001 to 1000000000");

@@ -56,5 +56,33 @@ TEST(ReadyFile, SaysWhatItCannotWriteAndLeavesNothing) {
   EXPECT_EQ(entries_of(dir), 1U);
 }
 
+TEST(WholeFile, IsReadUpToItsLimit) {
+  const TempDir dir;
+  const std::string path = dir / "file";
+  for (const std::size_t size : {0U, 1U, 65'536U, 65'537U, 200'000U}) {
+    const std::string text(size, 'x');
+    ASSERT_TRUE(write_whole_file(path, text));
+    const auto read = read_whole_file(path, size);
+    ASSERT_TRUE(read) << size;
+    EXPECT_TRUE(*read == text) << size;
+    if (size == 0) continue;
+    const auto refused = read_whole_file(path, size - 1);
+    ASSERT_FALSE(refused) << size;
+    EXPECT_EQ(refused.error().code, Errc::limit);
+    EXPECT_EQ(refused.error().detail,
+              path + " is larger than it may be: " + std::to_string(size - 1) + " bytes");
+  }
+}
+
+TEST(WholeFile, ThatCannotBeReadIsSaidByWhatItIsCalled) {
+  const TempDir dir;
+  const std::string absent = dir / "absent";
+  EXPECT_EQ(read_whole_file(absent, 10).error().code, Errc::io);
+  EXPECT_EQ(read_whole_file(absent, 10).error().detail,
+            "cannot read " + absent + ": No such file or directory");
+  EXPECT_EQ(read_whole_file(dir.path(), 10, "--x it").error().detail,
+            "cannot read --x it: Is a directory");
+}
+
 }  // namespace
 }  // namespace standpipe::tools

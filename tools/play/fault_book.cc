@@ -147,13 +147,16 @@ ConnectionPlan answer_of(const Fault& fault, const ConnectionRecord& request) {
 
 Result<std::unique_ptr<FaultBook>> FaultBook::create(Scenario scenario, const std::string& file,
                                                      std::vector<std::int64_t> seqs) {
+  const auto first_numbered =
+      std::find_if(seqs.begin(), seqs.end(), [](auto seq) { return seq > 0; });
+  const std::string held = first_numbered == seqs.end()
+                               ? "no frame has one"
+                               : fmt::format("it has {} to {}", *first_numbered, seqs.back());
   std::size_t number = 0;
   for (const Fault& fault : scenario.faults) {
     ++number;
     const auto check = [&](std::string_view key, std::int64_t seq) -> Result<void> {
       if (std::binary_search(seqs.begin(), seqs.end(), seq)) return {};
-      const std::string held =
-          seqs.empty() ? "it is empty" : fmt::format("it has {} to {}", seqs.front(), seqs.back());
       return Error{Errc::invalid, fmt::format("{}: {}: {}: the fixture holds no seq {}: {}", file,
                                               describe(fault, number), key, seq, held)};
     };

@@ -37,8 +37,8 @@ struct FaultAccount {
 // Thread-safe.
 class FaultBook {
  public:
-  // `seqs`: of the fixture's frames, in their order, not falling. invalid, naming `file`: a fault
-  // at a frame that the fixture does not hold.
+  // `seqs`: of the fixture's frames, in their order, not falling; 0: has none. invalid, naming
+  // `file`: a fault at a frame that the fixture does not hold.
   static Result<std::unique_ptr<FaultBook>> create(Scenario scenario, const std::string& file,
                                                    std::vector<std::int64_t> seqs);
 
