@@ -33,7 +33,7 @@
 #include "schema/frame.h"
 #include "tests/support/bench_report.h"
 #include "tests/support/bulk_frames.h"
-#include "tests/support/http_wire.h"
+#include "tools/play/http_wire.h"
 #include "tools/play/server_wire.h"
 
 namespace standpipe::test {
@@ -42,6 +42,7 @@ namespace {
 namespace asio = boost::asio;
 using tools::play::append_server_frame;
 using tools::play::Opcode;
+using tools::play::websocket_accept;
 constexpr std::size_t kStreamBytes = std::size_t{256} << 20;
 constexpr int kRounds = 7;
 

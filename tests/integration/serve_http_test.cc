@@ -4,6 +4,7 @@
 
 #include "tests/support/cli_fixture.h"
 #include "tests/support/serve_fixture.h"
+#include "tools/play/http_wire.h"
 
 namespace standpipe::test {
 namespace {
@@ -11,6 +12,7 @@ namespace {
 using nlohmann::json;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using tools::play::has_token;
 
 constexpr std::string_view kKey = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 

@@ -7,7 +7,7 @@
 
 namespace standpipe::test {
 
-std::string frame_file_bytes(const std::vector<Bytes>& frames) {
+std::string raw_frames(const std::vector<Bytes>& frames) {
   std::string raw;
   for (const Bytes& frame : frames) {
     std::array<std::byte, 4> length{};
@@ -15,6 +15,11 @@ std::string frame_file_bytes(const std::vector<Bytes>& frames) {
     raw.append(as_text(length));
     raw.append(as_text(frame));
   }
+  return raw;
+}
+
+std::string frame_file_bytes(const std::vector<Bytes>& frames) {
+  const std::string raw = raw_frames(frames);
   std::string compressed(ZSTD_compressBound(raw.size()), '\0');
   compressed.resize(ZSTD_compress(compressed.data(), compressed.size(), raw.data(), raw.size(), 1));
   return compressed;

@@ -9,7 +9,9 @@
 
 namespace standpipe::test {
 
-// zstd of (u32 little-endian length, frame) repeated.
+// (u32 little-endian length, frame) repeated: what --raw writes of frames.
+std::string raw_frames(const std::vector<Bytes>& frames);
+// zstd of it.
 std::string frame_file_bytes(const std::vector<Bytes>& frames);
 void write_frame_file(const std::filesystem::path& path, const std::vector<Bytes>& frames);
 

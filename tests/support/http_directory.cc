@@ -15,7 +15,8 @@
 namespace standpipe::test {
 namespace {
 
-constexpr std::chrono::milliseconds kLook{20};  // between looks whether it is time to stop
+using tools::play::http_head_end;
+using tools::play::parse_http_head;
 
 }  // namespace
 
@@ -38,6 +39,7 @@ HttpDirectory::HttpDirectory(Answer answer, TlsContext tls)
 
 HttpDirectory::~HttpDirectory() {
   is_stopping_ = true;
+  wake_.wake();
   thread_.join();
 }
 
@@ -60,10 +62,14 @@ std::size_t HttpDirectory::connections() const {
   return connections_;
 }
 
+void HttpDirectory::wait(int fd, short events) const {
+  std::array<pollfd, 2> entries = {pollfd{fd, events, 0}, pollfd{wake_.fd(), POLLIN, 0}};
+  ::poll(entries.data(), entries.size(), -1);
+}
+
 void HttpDirectory::accept_all() {
   while (!is_stopping_) {
-    pollfd entry{listener_.get(), POLLIN, 0};
-    ::poll(&entry, 1, static_cast<int>(kLook.count()));
+    wait(listener_.get(), POLLIN);
     FileDescriptor accepted(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
     if (accepted.get() < 0) continue;
     {
@@ -108,7 +114,7 @@ void HttpDirectory::serve(NetStream stream) {
     if (read.status == IoStatus::done) {
       text += as_text(ByteView(piece).first(read.bytes));
     } else if (read.status == IoStatus::would_block) {
-      wait_for(stream, false, std::chrono::steady_clock::now() + kLook);
+      wait(stream.fd(), stream.events(false));
     } else {
       return;
     }
@@ -122,7 +128,7 @@ bool HttpDirectory::write(NetStream& stream, const std::string& text) const {
     if (written.status == IoStatus::done) {
       rest = rest.subspan(written.bytes);
     } else if (written.status == IoStatus::would_block) {
-      wait_for(stream, true, std::chrono::steady_clock::now() + kLook);
+      wait(stream.fd(), stream.events(true));
     } else {
       return false;
     }

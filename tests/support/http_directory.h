@@ -11,10 +11,12 @@
 #include <thread>
 #include <vector>
 
-#include "tests/support/http_wire.h"
 #include "tests/support/net_stream.h"
+#include "tools/play/http_wire.h"
 
 namespace standpipe::test {
+
+using tools::play::HttpHeaders;
 
 struct DirectoryReply {
   int status = 200;
@@ -42,6 +44,7 @@ class HttpDirectory {
 
  private:
   void accept_all();
+  void wait(int fd, short events) const;  // or until this is to end
   void serve(NetStream stream);
   bool write(NetStream& stream, const std::string& text) const;
 
@@ -50,6 +53,7 @@ class HttpDirectory {
   FileDescriptor listener_;
   std::uint16_t port_ = 0;
   std::atomic<bool> is_stopping_ = false;
+  const WakeEvent wake_;      // never cleared: each thread sees the end
   mutable std::mutex mutex_;  // guards what follows, and orders the answers
   std::vector<std::string> requests_;
   std::string user_agent_;

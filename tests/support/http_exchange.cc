@@ -17,6 +17,12 @@
 namespace standpipe::test {
 namespace {
 
+using tools::play::find_header;
+using tools::play::http_head_end;
+using tools::play::kHttpHeadBytesMax;
+using tools::play::parse_http_head;
+using tools::play::status_of;
+
 constexpr std::size_t kBodyBytesMax = std::size_t{256} << 20;
 
 [[noreturn]] void fail(const std::string& what) { throw std::runtime_error("http: " + what); }

@@ -12,10 +12,12 @@
 #include <string_view>
 
 #include "schema/base/bytes.h"
-#include "tests/support/http_wire.h"
 #include "tests/support/net_stream.h"
+#include "tools/play/http_wire.h"
 
 namespace standpipe::test {
+
+using tools::play::HttpHeaders;
 
 struct HttpReply {
   int status = 0;

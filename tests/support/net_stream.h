@@ -14,7 +14,6 @@ using tools::play::IoResult;
 using tools::play::IoStatus;
 using tools::play::NetStream;
 using tools::play::TlsContext;
-using tools::play::TlsIdentity;
 using tools::play::WakeEvent;
 
 // How long anything may take that a test waits for. Far above what the slowest machine needs: it

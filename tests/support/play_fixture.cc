@@ -1,14 +1,11 @@
 #include "tests/support/play_fixture.h"
 
-#include <array>
 #include <chrono>
 #include <csignal>
 #include <fstream>
 #include <stdexcept>
 #include <thread>
 #include <utility>
-
-#include "tests/support/frame_file.h"
 
 namespace standpipe::test {
 
@@ -140,17 +137,6 @@ void expect_sent(Subscriber& subscriber, const std::vector<Bytes>& frames) {
 
 void expect_sent(Subscriber&& subscriber, const std::vector<Bytes>& frames) {
   expect_sent(subscriber, frames);
-}
-
-std::string raw_frames(const std::vector<Bytes>& frames) {
-  std::string raw;
-  for (const Bytes& frame : frames) {
-    std::array<std::byte, 4> length{};
-    store_le(length.data(), static_cast<std::uint32_t>(frame.size()));
-    raw.append(as_text(length));
-    raw.append(as_text(frame));
-  }
-  return raw;
 }
 
 }  // namespace standpipe::test

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/support/frame_file.h"
 #include "tests/support/mirror_status_fixture.h"
 #include "tests/support/network_process.h"
 
@@ -62,7 +63,5 @@ class PlayFixture : public MirrorStatusFixture {
 // That these come next, and then nothing.
 void expect_sent(Subscriber& subscriber, const std::vector<Bytes>& frames);
 void expect_sent(Subscriber&& subscriber, const std::vector<Bytes>& frames);
-// What --raw writes of frames.
-std::string raw_frames(const std::vector<Bytes>& frames);
 
 }  // namespace standpipe::test

@@ -15,7 +15,6 @@
 
 #include "schema/base/bytes.h"
 #include "tests/support/certificates.h"
-#include "tests/support/http_wire.h"
 #include "tools/play/connection_plan.h"
 #include "tools/play/server.h"
 

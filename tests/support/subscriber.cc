@@ -13,6 +13,9 @@
 namespace standpipe::test {
 namespace {
 
+using tools::play::has_token;
+using tools::play::websocket_accept;
+
 constexpr std::size_t kPutAsideMax = 1'000'000;
 
 [[noreturn]] void fail(const std::string& what) { throw std::runtime_error("subscriber: " + what); }

@@ -1,8 +1,8 @@
-#include "tests/support/http_wire.h"
+#include "tools/play/http_wire.h"
 
 #include <gtest/gtest.h>
 
-namespace standpipe::test {
+namespace standpipe::tools::play {
 namespace {
 
 TEST(HttpWire, TheAcceptKeyIsThatOfTheSpec) {
@@ -58,4 +58,4 @@ TEST(HttpWire, TheFirstParameterOfANameCounts) {
 }
 
 }  // namespace
-}  // namespace standpipe::test
+}  // namespace standpipe::tools::play
