@@ -64,7 +64,7 @@ void check_head(std::string_view text) {
                      "a name");
     STANDPIPE_ASSERT(find_header(head->headers, name).has_value(), "a header that is not found");
     has_token(value, "upgrade");
-    same += name + ":" + value + "\r\n";
+    same.append(name).append(":").append(value).append("\r\n");
   }
   const auto again = parse_http_head(same + "\r\n");
   STANDPIPE_ASSERT(again.has_value(), "what was read is not a head");
