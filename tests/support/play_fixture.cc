@@ -1,5 +1,6 @@
 #include "tests/support/play_fixture.h"
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <fstream>
@@ -111,6 +112,33 @@ json PlayFixture::take_report(const Outcome& outcome, int status) {
   return json::parse(outcome.out.substr(first + 1), nullptr, /*allow_exceptions=*/false);
 }
 
+json PlayFixture::given_met(std::string_view faults, const std::vector<std::string>& arguments) {
+  given_play(frames_between(1, 20), faults);
+  given_consumer(arguments);
+  return wait_for_newest(20);
+}
+
+void PlayFixture::expect_happened(std::uint64_t connection, std::uint64_t frame, const json& seq) {
+  const json ended = end_play();
+  EXPECT_EQ(ended["passed"], true);
+  const json& fault = ended["faults"][0];
+  EXPECT_EQ(fault["times"], 1);
+  EXPECT_EQ(fault["on"],
+            json::array({{{"connection", connection}, {"frame", frame}, {"seq", seq}}}));
+}
+
+void PlayFixture::expect_refusal(const std::vector<std::string>& arguments, int status,
+                                 const std::string& text) {
+  std::vector<std::string> all{"play"};
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  const Outcome outcome = run_standpipe(all);
+  EXPECT_EQ(outcome.status, status) << outcome.err;
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_TRUE(outcome.err.starts_with("standpipe play: ")) << outcome.err;
+  EXPECT_NE(outcome.err.find(text), std::string::npos) << outcome.err << "lacks " << text;
+  EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+}
+
 json PlayFixture::end_play(int status) {
   EXPECT_EQ(post("/play/stop").status, 200);
   return take_report(play_->wait(), status);
@@ -125,6 +153,12 @@ std::vector<std::int64_t> PlayFixture::cursors_asked() const {
     all.push_back(one["cursor"].is_null() ? -1 : one["cursor"].get<std::int64_t>());
   }
   return all;
+}
+
+std::vector<Bytes> frames_without(std::int64_t seq) {
+  std::vector<Bytes> frames = frames_between(1, 20);
+  frames.erase(frames.begin() + seq - 1);
+  return frames;
 }
 
 void expect_sent(Subscriber& subscriber, const std::vector<Bytes>& frames) {

@@ -24,6 +24,8 @@ class PlayFixture : public MirrorStatusFixture {
   std::string given_frames(const std::vector<Bytes>& frames);  // the name of a frame file
   std::string given_scenario(std::string_view faults, const std::string& name = "faults.toml");
 
+  std::string new_file() { return given_frames(frames_between(1, 5)); }
+
   // A mirror, with quick redials, of what is played.
   void given_consumer(std::vector<std::string> arguments = {});
   Subscriber subscribe_to_play(std::string_view query, SubscriberOptions options = {}) const;
@@ -42,6 +44,13 @@ class PlayFixture : public MirrorStatusFixture {
   void wait_until_caught_up(std::size_t connection) const;
   // Until a connection, from 1, is there and has ended.
   nlohmann::json wait_for_end(std::size_t connection) const;
+  // The frames 1 to 20, with these faults, and a mirror of them that has the last one.
+  nlohmann::json given_met(std::string_view faults, const std::vector<std::string>& arguments = {});
+  // That it ends well, its first fault having happened once, there.
+  void expect_happened(std::uint64_t connection, std::uint64_t frame, const nlohmann::json& seq);
+  // That it does not begin, and says why in one line.
+  static void expect_refusal(const std::vector<std::string>& arguments, int status,
+                             const std::string& text);
   // Asks it to stop, expects that exit status, and returns the report that it has printed.
   nlohmann::json end_play(int status = 0);
   // Waits until it has ended by itself.
@@ -60,6 +69,7 @@ class PlayFixture : public MirrorStatusFixture {
   int files_ = 0;
 };
 
+std::vector<Bytes> frames_without(std::int64_t seq);  // 1 to 20, but this one
 // That these come next, and then nothing.
 void expect_sent(Subscriber& subscriber, const std::vector<Bytes>& frames);
 void expect_sent(Subscriber&& subscriber, const std::vector<Bytes>& frames);
