@@ -28,7 +28,8 @@ usage: ./go VERB
   bench [NAME]              build preset release and run the benchmarks, or one of them
   fuzz [TARGET] [SECONDS]   run one fuzz target, or each of them, for SECONDS (default 60)
   interop [OPTION...]       run the clients of the field (npm, PyPI, Go) against a real mirror;
-                            --client NAME, --scenario NAME: only those
+                            --client NAME, --scenario NAME: only those. npm and Go 1.26 are not
+                            installed for it: without them their rows say so
   docs                      make the reference of the client library: build/docs/html
   fmt                       format every source file
   lint                      check format, include arrows and clang-tidy's findings

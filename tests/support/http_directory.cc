@@ -15,6 +15,7 @@
 namespace standpipe::test {
 namespace {
 
+using tools::play::find_header;
 using tools::play::http_head_end;
 using tools::play::parse_http_head;
 
