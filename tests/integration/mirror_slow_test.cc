@@ -14,6 +14,7 @@
 
 #include "tests/support/bulk_frames.h"
 #include "tests/support/mirror_status_fixture.h"
+#include "tests/support/sanitizer.h"
 #include "tests/support/scale.h"
 #include "tests/support/subscriber_crowd.h"
 
@@ -217,19 +218,6 @@ TEST_F(MirrorSlow, APongComesAmidAReplayToOneWhoReadsSlowly) {
 
 // -- Stalled --------------------------------------------------------------------------------------
 
-// What sanitizers add to memory has nothing to do with ours.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kMemoryIsOurs = false;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr bool kMemoryIsOurs = false;
-#else
-constexpr bool kMemoryIsOurs = true;
-#endif
-#else
-constexpr bool kMemoryIsOurs = true;
-#endif
-
 // Programs that are started meanwhile give freed memory back to the kernel at once, where it is of
 // some size: then what is resident is what is held.
 class FreedIsGone {
@@ -271,7 +259,7 @@ TEST_F(MirrorSlow, ManyWhoNeverReadCostLittleAndSlowNobody) {
   EXPECT_EQ(line["server"]["blocked"], stalled_count());
   for (const auto& [reason, count] : line["server"]["ended"].items()) EXPECT_EQ(count, 0) << reason;
   for (const CrowdMember& member : stalled.members()) ASSERT_EQ(member.end, "");
-  if (kMemoryIsOurs) {
+  if (!kIsSanitized) {
     constexpr std::size_t kShared = kLiveBytes + kCacheBytes + kBaseBytes;
     EXPECT_LT(memory("VmHWM"), stalled_count() * kBytesEach + kShared);
     // Who goes on taking nothing is not kept frames for.
