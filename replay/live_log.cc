@@ -111,6 +111,13 @@ void LiveTail::refresh() {
   }
 }
 
+Seq LiveTail::newest() const {
+  if (segments_.empty()) return floor_;
+  const LiveSegment& last = *segments_.back();
+  const FrameSpan span = last.published();
+  return span.empty() ? last.floor() : span.frames.back().seq;
+}
+
 Seq LiveTail::reentry_floor() const {
   return segments_.size() < 2 ? floor_ : segments_[1]->floor();
 }

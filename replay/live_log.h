@@ -102,6 +102,7 @@ class LiveTail {
   void refresh();
 
   Seq floor() const { return floor_; }
+  Seq newest() const;  // of the segments that are held, as they are now; the floor without a frame
   // Of the second oldest segment: whoever comes back from the archive should stand above it, or
   // would fall out again at once. The floor itself while there is only one segment.
   Seq reentry_floor() const;

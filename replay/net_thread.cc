@@ -213,10 +213,7 @@ class NetThread::Impl final : public SubscriberHost, public HttpHandler {
   void on_wake() {
     is_woken_ = false;  // before looking: what is published from now on wakes again
     look_at_clock();
-    for (auto& [feed, view] : views_) {
-      view->tail.refresh();
-      for (const SubscriberPtr& one : std::exchange(view->waiting, {})) one->on_published();
-    }
+    for (auto& [feed, view] : views_) view->on_published();
   }
 
   void post_turn() {

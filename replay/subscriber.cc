@@ -127,7 +127,7 @@ void Subscriber::gather_control() {
   add(std::exchange(pong_, {}));
   if (std::exchange(is_ping_due_, false)) add(kPingFrame);
   if (std::exchange(is_progress_due_, false)) {
-    progress_told_ = subscription_.position().after;
+    progress_told_ = done_up_to();
     add(progress_frame(progress_told_));
   }
   if (ending_) add(std::exchange(last_words_, {}));
@@ -183,6 +183,7 @@ void Subscriber::wait_writable() {
 
 Subscriber::Pumped Subscriber::pump(std::size_t slice_bytes) {
   if (state_ == State::gone) return Pumped::gone;
+  unpark();
   if (state_ == State::draining || is_blocked_) return Pumped::waits;
   if (subscription_.is_at_boundary() && has_control()) {
     if (!flush_control()) return is_gone() ? Pumped::gone : Pumped::waits;
@@ -260,7 +261,11 @@ Subscriber::Pumped Subscriber::at_end_of_live() {
     if (is_inside && frames_to_send().empty()) end_at_until();
     return Pumped::again;
   }
-  list_as_waiting();
+  if (subscription_.is_filtered() && subscription_.is_at_boundary()) {
+    park();
+  } else {
+    list_as_waiting();
+  }
   return Pumped::waits;
 }
 
@@ -303,6 +308,7 @@ void Subscriber::drain() {
 void Subscriber::finish(EndReason reason) {
   if (state_ == State::gone) return;
   set_state(State::gone);
+  if (enlisted_) view_->strike(*std::exchange(enlisted_, std::nullopt));
   --host_.stats.subscribers;
   ++host_.stats.ended[static_cast<std::size_t>(ending_ ? ending_->reason : reason)];
   if (is_blocked_) {
@@ -364,7 +370,7 @@ void Subscriber::on_tick() {
   }
   if (request_.progress && now_ms - progressed_ms_ >= request_.progress->count()) {
     progressed_ms_ = now_ms;
-    const Seq after = subscription_.position().after;
+    const Seq after = done_up_to();
     if (after > progress_told_ && state_ != State::future && state_ != State::starting) {
       is_progress_due_ = true;
       host_.schedule(shared_from_this());

@@ -18,7 +18,7 @@
 #include "replay/backfill.h"
 #include "replay/client_frames.h"
 #include "replay/egress.h"
-#include "replay/feed.h"
+#include "replay/feed_view.h"
 #include "replay/http_session.h"
 #include "replay/live_log.h"
 #include "replay/options.h"
@@ -28,19 +28,6 @@
 #include "schema/base/bytes.h"
 
 namespace standpipe::replay {
-
-class Subscriber;
-using SubscriberPtr = std::shared_ptr<Subscriber>;
-
-// A thread's hold on a feed, and its subscribers that wait for the next frame.
-struct FeedView {
-  explicit FeedView(FeedPtr served) : feed(std::move(served)), tail(feed->log) {}
-
-  const FeedPtr feed;
-  LiveTail tail;
-  std::vector<SubscriberPtr> waiting;  // to be called when something is published
-  std::size_t subscribers = 0;
-};
 
 // What a subscriber needs of its thread.
 class SubscriberHost {
@@ -80,6 +67,10 @@ class Subscriber : public std::enable_shared_from_this<Subscriber> {
   // Sends one slice of up to `slice_bytes`, or does something else that takes about as long.
   Pumped pump(std::size_t slice_bytes);
   void on_published();
+  // Of a filtered one, by its view: frame `seq` passes the filter; `before` precedes it in the
+  // feed, and `place` is where it lies.
+  void on_match(Seq seq, Seq before, const LiveTail::Place& place);
+  void wake();  // by its view: looks for itself what there is to get
   void on_tick();
   // Ends at the next frame boundary, or when `within` is over. The first reason counts.
   void end(EndReason reason, Bytes last_words, std::chrono::milliseconds within);
@@ -115,6 +106,11 @@ class Subscriber : public std::enable_shared_from_this<Subscriber> {
   CursorWindow window() const;
   void list_as_waiting();  // for the next publication
   void end_with_error(EndReason reason);
+
+  // -- Waiting in the index of the view
+  void park();
+  void unpark();
+  Seq done_up_to() const;  // the position, also while it is not moved for each frame
 
   // -- Reading what the peer sends
   void wait_readable();
@@ -175,7 +171,14 @@ class Subscriber : public std::enable_shared_from_this<Subscriber> {
 
   bool is_blocked_ = false;
   bool is_listed_ = false;  // in view_->waiting
-  int careful_sends_ = 0;   // in small slices, after the socket was full
+  // Caught up with a filter: told of what passes, and moved on only when somebody asks.
+  bool is_parked_ = false;
+  std::optional<FilterIndex::Id> enlisted_;
+  FoundFrames found_;            // since it was parked
+  bool has_more_found_ = false;  // than there is room for
+  Seq before_found_ = kSeqNone;  // the frame before the first of them
+  LiveTail::Place found_place_;  // of the first of them
+  int careful_sends_ = 0;        // in small slices, after the socket was full
   TokenBucket bucket_;
   std::int64_t written_ms_;
   std::int64_t blocked_ms_ = 0;  // since when it is

@@ -1,4 +1,5 @@
 // Where a subscriber begins, and where its frames come from: the live log or the archive.
+#include <algorithm>
 #include <utility>
 
 #include "replay/control_frames.h"
@@ -43,6 +44,59 @@ void Subscriber::list_as_waiting() {
   if (is_listed_) return;
   is_listed_ = true;
   view_->waiting.push_back(shared_from_this());
+}
+
+// ---- Waiting in the index of the view ----
+
+// At the end of the live log, at a frame boundary. It stays enlisted: a filter of thousands of DIDs
+// is not taken apart for each frame that it lets through.
+void Subscriber::park() {
+  if (!enlisted_) {
+    enlisted_ = view_->enlist(*this, request_.filter, subscription_.until());
+  }
+  found_ = {};
+  has_more_found_ = false;
+  is_parked_ = true;
+}
+
+void Subscriber::on_match(Seq seq, Seq before, const LiveTail::Place& place) {
+  // It may have seen more of the log than the view had looked up.
+  if (!is_parked_ || seq <= subscription_.position().after) return;
+  if (found_.count == FoundFrames::kMax) {
+    has_more_found_ = true;
+    return;
+  }
+  found_.seqs[found_.count++] = seq;
+  if (found_.count > 1) return;
+  before_found_ = before;
+  found_place_ = place;
+  host_.schedule(shared_from_this());
+}
+
+void Subscriber::wake() {
+  if (!is_parked_) return;
+  unpark();
+  host_.schedule(shared_from_this());
+}
+
+Seq Subscriber::done_up_to() const {
+  const Seq after = subscription_.position().after;
+  if (!is_parked_) return after;
+  const Seq passed_over = found_.count > 0 ? before_found_ : view_->looked_up();
+  const auto& until = subscription_.until();
+  return std::max(after, until ? std::min(passed_over, *until) : passed_over);
+}
+
+void Subscriber::unpark() {
+  if (!is_parked_) return;
+  const Seq after = done_up_to();
+  is_parked_ = false;
+  const Seq passed_over = found_.count > 0 ? before_found_ : view_->looked_up();
+  place_ = found_.count > 0 ? found_place_ : view_->place();
+  if (after < passed_over) place_ = {};  // it ends before that place
+  found_.to = has_more_found_ ? found_.seqs[found_.count - 1] : view_->looked_up();
+  subscription_.look_only_at(found_);
+  subscription_.move_to(after);
 }
 
 void Subscriber::begin_at(std::optional<std::int64_t> cursor) {

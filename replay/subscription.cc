@@ -89,11 +89,27 @@ void Subscription::plan_all(const FrameSpan& span, std::size_t bytes_max, SendPl
   out.judged = last.seq;
 }
 
+// The first frame at or after `i` that the filter may let through.
+std::size_t Subscription::next_to_judge(const FrameSpan& span, std::size_t i) const {
+  if (i == span.frames.size() || span.frames[i].seq > found_.to) return i;
+  const auto found_end = found_.seqs.begin() + static_cast<std::ptrdiff_t>(found_.count);
+  const auto found = std::lower_bound(found_.seqs.begin(), found_end, span.frames[i].seq);
+  const Seq target = found != found_end ? *found : next(found_.to);
+  const auto frames = span.frames.subspan(i);
+  const auto at = std::lower_bound(
+      frames.begin(), frames.end(), target,
+      [](const storage::RunFrame& frame, Seq wanted) { return frame.seq < wanted; });
+  return i + static_cast<std::size_t>(at - frames.begin());
+}
+
 void Subscription::plan_filtered(const FrameSpan& span, std::size_t bytes_max,
                                  SendPlan& out) const {
-  const std::size_t judged_max = std::min(span.frames.size(), kJudgedMax);
   std::size_t i = 0;
-  for (; i < judged_max; ++i) {
+  for (std::size_t judged = 0; judged < kJudgedMax; ++judged, ++i) {
+    const std::size_t from = i;
+    i = next_to_judge(span, i);
+    if (i > from) out.judged = span.frames[i - 1].seq;
+    if (i == span.frames.size()) break;
     if (passes(*wanted_.filter, span, i)) {
       if (out.count == SendPlan::kSlicesMax || out.bytes >= bytes_max) break;
       const std::size_t size = std::min<std::size_t>(span.frames[i].length, bytes_max - out.bytes);

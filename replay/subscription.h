@@ -43,6 +43,15 @@ struct SendPlan {
   bool lost_frame = false;  // the frame in progress is not there any more
 };
 
+// What was looked up already: of the frames after the position and up to `to`, these alone can pass
+// the filter, wherever they are read from.
+struct FoundFrames {
+  static constexpr std::size_t kMax = 8;  // who gets more in one go reads on by itself
+  std::array<Seq, kMax> seqs{};
+  std::size_t count = 0;
+  Seq to = kSeqNone;
+};
+
 // The state of one connection. One thread.
 class Subscription {
  public:
@@ -60,6 +69,8 @@ class Subscription {
   // Nothing that is wanted can follow: the position has reached `until`.
   bool has_passed_end() const { return wanted_.until && at_.after >= *wanted_.until; }
   void move_to(Seq after) { at_ = {after, 0}; }
+  // Holds until the position is beyond found.to; takes the place of what was found before.
+  void look_only_at(const FoundFrames& found) { found_ = found; }
 
   struct Limit {
     std::size_t bytes = 0;
@@ -76,8 +87,10 @@ class Subscription {
   void plan_all(const FrameSpan& span, std::size_t bytes_max, SendPlan& out) const;
   void plan_filtered(const FrameSpan& span, std::size_t bytes_max, SendPlan& out) const;
   std::size_t frames_before_end(const FrameSpan& span) const;
+  std::size_t next_to_judge(const FrameSpan& span, std::size_t i) const;
 
   Wanted wanted_;
+  FoundFrames found_;
   Position at_;
 };
 

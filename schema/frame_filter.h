@@ -39,12 +39,6 @@ class FrameFilter {
 
   bool passes_all() const { return dids_.empty() && !has_collections(); }
 
-  // `ops` must be all ops of the frame: ops.size() == envelope.ops_total.
-  bool passes(const Envelope& envelope, std::span<const EnvelopeOp> ops) const;
-  // The same from the bytes. Allocates only for a commit of more than 256 ops.
-  bool passes(ByteView frame) const;
-
- private:
   struct TextHash {
     using is_transparent = void;
     std::size_t operator()(std::string_view text) const {
@@ -53,6 +47,17 @@ class FrameFilter {
   };
   using TextSet = std::unordered_set<std::string, TextHash, std::equal_to<>>;
 
+  // What is asked for, each once but for prefixes.
+  const TextSet& dids() const { return dids_; }
+  const TextSet& collections() const { return collections_; }             // whole NSIDs
+  const std::vector<std::string>& prefixes() const { return prefixes_; }  // "app.bsky.feed."
+
+  // `ops` must be all ops of the frame: ops.size() == envelope.ops_total.
+  bool passes(const Envelope& envelope, std::span<const EnvelopeOp> ops) const;
+  // The same from the bytes. Allocates only for a commit of more than 256 ops.
+  bool passes(ByteView frame) const;
+
+ private:
   bool has_collections() const { return !collections_.empty() || !prefixes_.empty(); }
   bool passes_did(const Envelope& envelope) const;
   bool is_wanted_collection(std::string_view collection) const;
