@@ -169,5 +169,55 @@ TEST(Subscription, SendsWhatAPlainLoopWouldSend) {
   }
 }
 
+// What was looked up changes how much is looked at, and nothing else: each step that a subscriber
+// makes with it leads through the places of one that judges every frame.
+TEST(Subscription, WhatWasFoundIsAllThatIsLookedAt) {
+  const auto run = make_run(1, 40);
+  const FrameSpan span = span_after(*run, Seq{4});
+  // A filter that would let all through shows who is asked.
+  FrameFilter everything;
+  const auto filter = std::make_shared<const FrameFilter>(everything);
+  Subscription subscription({{Seq{4}, 0}, filter, std::nullopt});
+  FoundFrames found;
+  found.seqs = {Seq{4}, Seq{9}, Seq{10}, Seq{30}};
+  found.count = 4;
+  found.to = Seq{37};
+  subscription.look_only_at(found);
+  std::string expected;
+  for (const std::size_t seq : {9U, 10U, 30U, 38U, 39U, 40U}) {
+    const storage::RunFrame& frame = run->frames[seq - 1];
+    expected += run->wire.substr(frame.offset, frame.length);
+  }
+  SendPlan plan;
+  subscription.plan(span, {1 << 20, false}, plan);
+  EXPECT_EQ(planned(plan), expected);
+  EXPECT_FALSE(plan.has_cut);
+  subscription.advance(plan, plan.bytes);
+  EXPECT_EQ(subscription.position().after, Seq{40});
+  // A short send stops at the frame that it stops in.
+  Subscription slow({{Seq{4}, 0}, filter, std::nullopt});
+  slow.look_only_at(found);
+  slow.plan(span, {run->frames[8].length + 3U, false}, plan);
+  EXPECT_TRUE(plan.has_cut);
+  slow.advance(plan, plan.bytes);
+  EXPECT_EQ(slow.position().after, Seq{9});
+  EXPECT_EQ(slow.position().sent, 3U);
+}
+
+TEST(Subscription, WhereNothingWasFoundItPassesOverAllOfIt) {
+  const auto run = make_run(1, 40);
+  Subscription subscription(
+      {{Seq{4}, 0}, std::make_shared<const FrameFilter>(), std::optional<Seq>(Seq{20})});
+  FoundFrames found;
+  found.to = Seq{50};
+  subscription.look_only_at(found);
+  SendPlan plan;
+  subscription.plan(span_after(*run, Seq{4}), {1 << 20, false}, plan);
+  EXPECT_EQ(plan.count, 0U);
+  EXPECT_TRUE(plan.meets_end);
+  subscription.advance(plan, 0);
+  EXPECT_EQ(subscription.position().after, Seq{20});
+}
+
 }  // namespace
 }  // namespace standpipe::replay
