@@ -153,7 +153,7 @@ TEST_F(ServeFilterCrowd, AReplayThatBecomesLiveLosesAndRepeatsNothing) {
 }
 
 TEST_F(ServeFilterCrowd, AnEndAmongFramesThatDoNotPassIsMetExactly) {
-  given_live(3);
+  given_live(3, {"--ping-interval", "1h"});  // nothing else calls them
   const std::int64_t start = last();
   constexpr std::int64_t kUntil = 34;  // does not exist: 33 is followed by 35
   constexpr std::size_t kNobody = 9;
