@@ -60,6 +60,8 @@ class Subscriber {
 
   const HttpReply& handshake() const { return handshake_; }
   bool is_upgraded() const { return handshake_.status == 101; }
+  // From now on, in place of that of the options.
+  void set_deadline(std::chrono::milliseconds deadline) { options_.deadline = deadline; }
 
   // What comes next. After anything but a message, the same for ever; a close frame is not answered
   // by itself.

@@ -73,9 +73,8 @@ TEST(Subscriber, AnUnexpectedEndOfAReadIsToldAndStays) {
 
 TEST(Subscriber, ADeadlineThatPassesIsTold) {
   const ScriptedUpstream upstream;
-  SubscriberOptions options;
-  options.deadline = std::chrono::milliseconds(20);
-  Subscriber subscriber = subscribed(upstream, 0, options);
+  Subscriber subscriber = subscribed(upstream, 0);
+  subscriber.set_deadline(std::chrono::milliseconds(20));
   try {
     subscriber.next();
     FAIL() << "there is nothing";
