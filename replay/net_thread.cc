@@ -1,5 +1,7 @@
 #include "replay/net_thread.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
@@ -184,6 +186,8 @@ class NetThread::Impl final : public SubscriberHost, public HttpHandler {
   }
 
   void run() {
+    // What `top -H` shows; a name is for people, and without it all works the same.
+    ::pthread_setname_np(::pthread_self(), "network");
     for (;;) {
       try {
         io_.run();

@@ -1,0 +1,199 @@
+#include "tests/support/bench_process.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <ctime>
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <sstream>
+#include <stdexcept>
+#include <thread>
+#include <utility>
+
+#include "tests/support/http_exchange.h"
+
+namespace standpipe::test {
+namespace {
+
+[[noreturn]] void fail(const std::string& what) { throw std::runtime_error(what); }
+
+std::vector<int> cores_here() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) fail("no list of cores");
+  std::vector<int> cores;
+  for (int core = 0; core < CPU_SETSIZE; ++core) {
+    if (CPU_ISSET(static_cast<std::size_t>(core), &set)) cores.push_back(core);
+  }
+  return cores;
+}
+
+void run_on(const std::vector<int>& cores) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const int core : cores) CPU_SET(static_cast<std::size_t>(core), &set);
+  if (::sched_setaffinity(0, sizeof set, &set) != 0) fail("cannot be pinned to a core");
+}
+
+std::string text_of(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+// Of lines like "Private_Dirty:   12 kB" and "Slab:  12 kB".
+std::uint64_t kilobytes_in(const std::string& text, std::string_view name) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with(name)) continue;
+    return std::strtoull(line.c_str() + name.size(), nullptr, 10) * 1024;
+  }
+  return 0;
+}
+
+}  // namespace
+
+BenchCores bench_cores() {
+  BenchCores cores;
+  cores.all = cores_here();
+  cores.server = {cores.all.front()};
+  cores.load =
+      cores.all.size() == 1 ? cores.all : std::vector(cores.all.begin() + 1, cores.all.end());
+  return cores;
+}
+
+std::string to_string(const BenchCores& cores) {
+  return fmt::format("server on core {}, load on {}{}", fmt::join(cores.server, ","),
+                     fmt::join(cores.load, ","),
+                     cores.all.size() == 1 ? " (the same: there is one)" : "");
+}
+
+PinnedHere::PinnedHere(const std::vector<int>& cores) : before_(cores_here()) { run_on(cores); }
+PinnedHere::~PinnedHere() { run_on(before_); }
+
+double process_cpu_seconds(pid_t process) {
+  clockid_t clock{};
+  timespec time{};
+  if (::clock_getcpuclockid(process, &clock) != 0 || ::clock_gettime(clock, &time) != 0) {
+    fail(fmt::format("no CPU time of process {}", process));
+  }
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+}
+
+std::vector<double> thread_cpu_seconds(pid_t process, std::string_view name) {
+  std::vector<double> seconds;
+  const std::filesystem::path tasks = fmt::format("/proc/{}/task", process);
+  for (const auto& task : std::filesystem::directory_iterator(tasks)) {
+    if (text_of(task.path() / "comm") != std::string(name) + "\n") continue;
+    // Nanoseconds on a core, nanoseconds in the queue for one, times it was given one.
+    seconds.push_back(std::strtod(text_of(task.path() / "schedstat").c_str(), nullptr) / 1e9);
+  }
+  if (seconds.empty()) fail(fmt::format("process {} has no thread '{}'", process, name));
+  return seconds;
+}
+
+double sum(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0);
+}
+
+std::size_t raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) fail("no limit of descriptors");
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) fail("the limit of descriptors cannot be raised");
+  return static_cast<std::size_t>(limit.rlim_cur);
+}
+
+MemoryUse memory_use(pid_t process) {
+  MemoryUse use;
+  const std::string maps = text_of(fmt::format("/proc/{}/smaps_rollup", process));
+  use.process_bytes = kilobytes_in(maps, "Private_Dirty:") + kilobytes_in(maps, "Private_Clean:");
+  const std::string sockets = text_of("/proc/net/sockstat");
+  const std::size_t tcp = sockets.find("TCP:");
+  const std::size_t pages = tcp == std::string::npos ? tcp : sockets.find(" mem ", tcp);
+  if (pages == std::string::npos) fail("/proc/net/sockstat tells no memory of TCP");
+  use.tcp_bytes = std::strtoull(sockets.c_str() + pages + 5, nullptr, 10) *
+                  static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  use.slab_bytes = kilobytes_in(text_of("/proc/meminfo"), "Slab:");
+  return use;
+}
+
+BenchServer::BenchServer(const std::string& verb, std::vector<std::string> arguments,
+                         const std::vector<int>& cores) {
+  arguments.insert(arguments.begin(),
+                   {verb, "--data", (dir_ / "archive").string(), "--quiet", "--log-level", "warn",
+                    "--connections", "100000", "--connections-per-address", "100000",
+                    "--ping-interval", "1h", "--stall-timeout", "1h"});
+  if (verb == "mirror") {
+    arguments.insert(arguments.end(), {"--min-free", "0", "--idle-timeout", "1h"});
+  }
+  const PinnedHere pinned(cores);
+  process_ = std::make_unique<NetworkProcess>(std::move(arguments));
+}
+
+void BenchServer::wait_until_durable(std::int64_t seq) const {
+  const Deadline deadline = deadline_from_now();
+  for (;;) {
+    const auto health = nlohmann::json::parse(http_get(port(), "/xrpc/_health").body);
+    for (const auto& stream : health["streams"]) {
+      if (stream["name"] == "repos" && stream["seq"].is_number() && stream["seq"] >= seq) return;
+    }
+    if (std::chrono::steady_clock::now() >= deadline) {
+      fail(fmt::format("waited in vain for seq {}: {}\n{}", seq, health.dump(), error_text()));
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+}
+
+ForkedProcess::ForkedProcess(const std::vector<int>& cores, const std::function<void()>& run) {
+  const pid_t parent = ::getpid();
+  id_ = ::fork();
+  if (id_ < 0) fail("no fork");
+  if (id_ > 0) return;
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(1);
+  int status = 0;
+  try {
+    run_on(cores);
+    run();
+  } catch (const std::exception& thrown) {
+    fmt::print(stderr, "{}\n", thrown.what());
+    status = 1;
+  }
+  ::_exit(status);
+}
+
+ForkedProcess::~ForkedProcess() {
+  ::kill(id_, SIGKILL);
+  ::waitpid(id_, nullptr, 0);
+}
+
+bool ForkedProcess::has_ended() const {
+  siginfo_t ended{};
+  return ::waitid(P_PID, static_cast<id_t>(id_), &ended, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+         ended.si_pid == id_;
+}
+
+void* map_shared(std::size_t bytes) {
+  void* const memory =
+      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) fail("no shared memory");
+  return memory;
+}
+
+void unmap_shared(void* memory, std::size_t bytes) { ::munmap(memory, bytes); }
+
+}  // namespace standpipe::test
