@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -62,6 +63,23 @@ std::uint64_t kilobytes_in(const std::string& text, std::string_view name) {
     return std::strtoull(line.c_str() + name.size(), nullptr, 10) * 1024;
   }
   return 0;
+}
+
+// The kernel's objects of sockets, as /proc/slabinfo has them: "NAME ACTIVE ALL SIZE ...".
+std::uint64_t socket_objects(const std::string& text) {
+  constexpr std::array kCaches = {
+      "TCP",           "TCPv6",   "sock_inode_cache",  "filp",
+      "eventpoll_epi", "ep_head", "skbuff_head_cache", "skbuff_small_head"};
+  std::uint64_t bytes = 0;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string name;
+    std::uint64_t active = 0, all = 0, size = 0;
+    if (!(words >> name >> active >> all >> size)) continue;
+    if (std::find(kCaches.begin(), kCaches.end(), name) != kCaches.end()) bytes += active * size;
+  }
+  return bytes;
 }
 
 }  // namespace
@@ -127,7 +145,7 @@ MemoryUse memory_use(pid_t process) {
   if (pages == std::string::npos) fail("/proc/net/sockstat tells no memory of TCP");
   use.tcp_bytes = std::strtoull(sockets.c_str() + pages + 5, nullptr, 10) *
                   static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-  use.slab_bytes = kilobytes_in(text_of("/proc/meminfo"), "Slab:");
+  use.socket_bytes = socket_objects(text_of("/proc/slabinfo"));
   return use;
 }
 

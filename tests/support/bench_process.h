@@ -51,7 +51,9 @@ std::size_t raise_descriptor_limit();
 struct MemoryUse {
   std::uint64_t process_bytes = 0;  // private pages of the process: what is shared is not its own
   std::uint64_t tcp_bytes = 0;      // of the whole network namespace: both ends of each connection
-  std::uint64_t slab_bytes = 0;     // of the whole kernel; 0 where it cannot be read
+  // Of the whole system: sockets, their files, epoll entries, buffer heads; 0 if it may not be
+  // read.
+  std::uint64_t socket_bytes = 0;
 };
 MemoryUse memory_use(pid_t process);
 

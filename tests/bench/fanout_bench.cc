@@ -1,0 +1,605 @@
+// Live fan-out of the real mirror against what nobody can argue with: a raw send() of the same
+// slices, and the textbook's async_write for each message.
+//
+// The server, its denominators and the subscribers are processes of their own, pinned; what counts
+// is the CPU time of who sends, per delivered frame. Each subscriber compares every byte with what
+// was fed: one that differs, and there are no figures.
+//
+// Usage: fanout_bench [--scale X] [--subscribers N] [--json]
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <ctime>
+#include <exception>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "schema/frame.h"
+#include "tests/support/bench_feeder.h"
+#include "tests/support/bench_load.h"
+#include "tests/support/bench_process.h"
+#include "tests/support/bench_report.h"
+#include "tests/support/bench_senders.h"
+#include "tests/support/simulation_wire.h"
+
+namespace standpipe::test {
+namespace {
+
+constexpr std::size_t kWarmFrames = 16;  // fed before anybody subscribes
+constexpr std::size_t kSubscribersMax = 10'000;
+constexpr std::string_view kPath = "/xrpc/com.atproto.sync.subscribeRepos";
+
+struct Setting {
+  double scale = 1;
+  std::size_t subscribers = 0;  // 0: all sizes
+  bool is_json = false;
+  BenchCores cores;
+  std::size_t rounds() const { return scale < 0.5 ? 3 : 5; }
+  std::size_t scaled(std::size_t frames, std::size_t at_least) const {
+    return std::max(at_least, static_cast<std::size_t>(static_cast<double>(frames) * scale));
+  }
+};
+
+// -- Who sends ------------------------------------------------------------------------------------
+
+class Subject {
+ public:
+  Subject() = default;
+  virtual ~Subject() = default;
+  Subject(const Subject&) = delete;
+  Subject& operator=(const Subject&) = delete;
+  virtual std::uint16_t port() const = 0;
+  virtual pid_t id() const = 0;
+  virtual void release(std::size_t frames) = 0;          // all up to so many of the feed
+  virtual std::vector<double> sending_seconds() const {  // CPU of each thread that sends
+    return {process_cpu_seconds(id())};
+  }
+};
+
+class Denominator final : public Subject {
+ public:
+  Denominator(const BenchWire& wire, const SenderOptions& options, const std::vector<int>& cores)
+      : sender_(wire, options, cores) {}
+  std::uint16_t port() const override { return sender_.port(); }
+  pid_t id() const override { return sender_.id(); }
+  void release(std::size_t frames) override { sender_.release(frames); }
+
+ private:
+  BenchSender sender_;
+};
+
+class Mirror final : public Subject {
+ public:
+  Mirror(const BenchWire& feed, const std::vector<int>& cores,
+         std::vector<std::string> arguments = {"--network-threads", "1"})
+      : feed_(feed) {
+    arguments.insert(arguments.end(), {"--upstream", feeder_.url()});
+    server_ = std::make_unique<BenchServer>("mirror", std::move(arguments), cores);
+    feeder_.accept();
+    release(kWarmFrames);
+    wait_until_durable();
+  }
+  std::uint16_t port() const override { return server_->port(); }
+  pid_t id() const override { return server_->id(); }
+  std::vector<double> sending_seconds() const override {
+    return thread_cpu_seconds(id(), "network");
+  }
+  void release(std::size_t frames) override {
+    const std::size_t begin = feed_.begin_of(fed_);
+    feeder_.send(ByteView(feed_.bytes).subspan(begin, feed_.begin_of(frames) - begin));
+    fed_ = frames;
+  }
+  void wait_until_durable() const { server_->wait_until_durable(feed_.seqs[fed_ - 1]); }
+
+ private:
+  const BenchWire& feed_;
+  BenchFeeder feeder_;
+  std::unique_ptr<BenchServer> server_;
+  std::size_t fed_ = 0;
+};
+
+// -- What is measured -----------------------------------------------------------------------------
+
+struct Round {
+  double sending_us = 0;  // CPU of the threads that send, per delivered frame
+  double process_us = 0;  // of the whole process
+  double fed_us = 0;      // of the threads that send, per subscriber and frame of the feed
+  double busiest = 0;     // share of the thread that sends most
+};
+
+// A sender, those it sends to, and how far they are.
+class Contest {
+ public:
+  Contest(std::unique_ptr<Subject> subject, const BenchWire& wanted, const LoadOptions& load,
+          const std::vector<int>& cores)
+      : subject_(std::move(subject)),
+        wanted_(wanted),
+        subscribers_(load.subscribers),
+        load_(wanted, load, cores) {}
+
+  // All that many at once, as fast as they are taken; or each once all have got the one before.
+  Round burst(std::size_t frames) {
+    return measure(frames, [&] { feed_to(fed_ + frames); });
+  }
+  Round one_by_one(std::size_t frames) {
+    return measure(frames, [&] {
+      for (std::size_t i = 0; i < frames; ++i) feed_to(fed_ + 1);
+    });
+  }
+
+  std::vector<Round> bursts, steps;
+
+ private:
+  void feed_to(std::size_t frames) {
+    load_.expect(wanted_.count_before(frames));
+    subject_->release(frames);
+    load_.wait();
+    fed_ = frames;
+  }
+
+  template <typename Feed>
+  Round measure(std::size_t frames, const Feed& feed) {
+    const std::size_t before = wanted_.count_before(fed_);
+    const double process = process_cpu_seconds(subject_->id());
+    const std::vector<double> threads = subject_->sending_seconds();
+    feed();
+    const std::vector<double> after = subject_->sending_seconds();
+    const double process_spent = process_cpu_seconds(subject_->id()) - process;
+    const double spent = sum(after) - sum(threads);
+    double most = 0;
+    for (std::size_t i = 0; i < threads.size(); ++i) {
+      most = std::max(most, after[i] - threads[i]);
+    }
+    const auto each = static_cast<double>(subscribers_);
+    const auto delivered = static_cast<double>(wanted_.count_before(fed_) - before) * each;
+    return {spent * 1e6 / delivered, process_spent * 1e6 / delivered,
+            spent * 1e6 / (static_cast<double>(frames) * each), most / spent};
+  }
+
+  std::unique_ptr<Subject> subject_;
+  const BenchWire& wanted_;
+  const std::size_t subscribers_;
+  BenchLoad load_;
+  std::size_t fed_ = kWarmFrames;
+};
+
+struct Spread {
+  double middle, least, most;
+};
+Spread spread_of(const std::vector<Round>& rounds, double Round::*what = &Round::sending_us) {
+  std::vector<double> values;
+  for (const Round& round : rounds) values.push_back(round.*what);
+  const auto [least, most] = std::minmax_element(values.begin(), values.end());
+  return {median(values), *least, *most};
+}
+std::string to_string(const Spread& spread) {
+  return fmt::format("{:.2f} us (min {:.2f}, max {:.2f})", spread.middle, spread.least,
+                     spread.most);
+}
+
+std::size_t burst_of(std::size_t subscribers, const Setting& setting) {
+  const std::size_t frames = subscribers >= 5'000  ? 100
+                             : subscribers >= 1000 ? 300
+                             : subscribers >= 100  ? 1'000
+                                                   : 2'000;
+  return setting.scaled(frames, subscribers >= 1000 ? 40 : 200);
+}
+std::size_t steps_of(std::size_t subscribers, const Setting& setting) {
+  return setting.scaled(subscribers >= 5'000 ? 10 : subscribers >= 1000 ? 30 : 100, 10);
+}
+
+std::string target_of(const BenchWire& feed, const std::string& filter = "") {
+  return fmt::format("{}?cursor={}{}", kPath, feed.seqs[kWarmFrames - 1], filter);
+}
+
+// -- Filters --------------------------------------------------------------------------------------
+
+constexpr std::string_view kCollection = "app.bsky.feed.like";
+constexpr std::size_t kWantedDids = 10'000;
+
+// Commits of one collection, and what is no commit: as the README says it.
+bool touches_collection(ByteView frame) {
+  const FrameScan scan = scan_frame(frame);
+  if (scan.envelope.kind != FrameKind::commit) return true;
+  OpReader ops(scan.envelope);
+  for (EnvelopeOp op; ops.next(op);) {
+    if (op.collection() == kCollection) return true;
+  }
+  return false;
+}
+
+// Every other account of the feed, and others up to 10,000 that are not in it.
+std::set<std::string, std::less<>> wanted_dids(const BenchWire& feed) {
+  std::set<std::string, std::less<>> all, wanted;
+  for (std::size_t i = 0; i < feed.size(); ++i) {
+    all.insert(std::string(scan_frame(feed.payload(i)).envelope.did));
+  }
+  bool takes = false;
+  for (const std::string& did : all) {
+    if ((takes = !takes) && wanted.size() < kWantedDids / 2) wanted.insert(did);
+  }
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz234567";
+  for (std::uint64_t number = 0; wanted.size() < kWantedDids; ++number) {
+    std::string did = "did:plc:";
+    std::uint64_t bits = (number + 1) * 0x9E3779B97F4A7C15U;
+    for (int letter = 0; letter < 24; ++letter) {
+      did += kLetters[bits % 32];
+      bits = (bits >> 5) | (bits << 59);
+    }
+    if (!all.contains(did)) wanted.insert(did);
+  }
+  return wanted;
+}
+
+// -- The bench ------------------------------------------------------------------------------------
+
+class Bench {
+ public:
+  explicit Bench(Setting setting) : setting_(std::move(setting)) {
+    std::size_t frames = 0;
+    for (const std::size_t size : {1, 10, 100, 1000}) {
+      frames = std::max(frames,
+                        setting_.rounds() * (burst_of(size, setting_) + steps_of(size, setting_)));
+    }
+    for (const std::size_t rate : kRates) frames = std::max(frames, rate * 4);
+    tell("making frames");
+    feed_ = simulated_wire(kWarmFrames + std::max(frames, kStallFrames), 20'000);
+    descriptors_ = raise_descriptor_limit();
+  }
+
+  std::vector<BenchRow> run() {
+    const PinnedHere pinned(setting_.cores.load);
+    tell(fmt::format("{} frames, {} bytes on average; {}; {} rounds", feed_.size(),
+                     feed_.bytes.size() / feed_.size(), to_string(setting_.cores),
+                     setting_.rounds()));
+    bench_sizes();
+    if (setting_.subscribers == 0) {
+      bench_threads();
+      bench_filters();
+      bench_latency();
+      bench_memory();
+    }
+    return std::move(rows_);
+  }
+
+ private:
+  static constexpr std::size_t kRates[] = {500, 2'000};
+  static constexpr std::size_t kStallFrames = 2'000;
+  using Contests = std::map<std::string, std::unique_ptr<Contest>>;
+
+  void tell(const std::string& what) const { fmt::print(stderr, "fanout: {}\n", what); }
+
+  std::unique_ptr<Contest> contest(std::unique_ptr<Subject> subject,
+                                   std::size_t subscribers) const {
+    return contest(std::move(subject), subscribers, feed_, target_of(feed_));
+  }
+  std::unique_ptr<Contest> contest(std::unique_ptr<Subject> subject, std::size_t subscribers,
+                                   const BenchWire& wanted, std::string target) const {
+    LoadOptions load;
+    load.port = subject->port();
+    load.subscribers = subscribers;
+    load.target = std::move(target);
+    load.first = wanted.count_before(kWarmFrames);
+    return std::make_unique<Contest>(std::move(subject), wanted, load, setting_.cores.load);
+  }
+  std::unique_ptr<Contest> denominator(std::size_t subscribers, SenderOptions::How how,
+                                       std::size_t slice_bytes = 256 << 10) const {
+    SenderOptions options;
+    options.how = how;
+    options.subscribers = subscribers;
+    options.first = kWarmFrames;
+    options.slice_bytes = slice_bytes;
+    return contest(std::make_unique<Denominator>(feed_, options, setting_.cores.server),
+                   subscribers);
+  }
+
+  // Interleaved: each round has all of them.
+  void run_rounds(Contests& contests, const std::map<std::string, std::size_t>& sizes,
+                  bool has_steps) {
+    for (std::size_t round = 0; round < setting_.rounds(); ++round) {
+      for (auto& [name, one] : contests) {
+        one->bursts.push_back(one->burst(burst_of(sizes.at(name), setting_)));
+        if (has_steps) one->steps.push_back(one->one_by_one(steps_of(sizes.at(name), setting_)));
+      }
+      tell(fmt::format("round {} of {}", round + 1, setting_.rounds()));
+    }
+  }
+
+  void add_row(std::string path, std::string against, double figure, std::string unit,
+               std::string detail, std::optional<double> at_most = {},
+               std::optional<double> at_least = {}) {
+    BenchRow row;
+    row.path = std::move(path);
+    row.against = std::move(against);
+    row.figure = figure;
+    row.unit = std::move(unit);
+    row.detail = std::move(detail);
+    row.at_most = at_most;
+    row.at_least = at_least;
+    rows_.push_back(std::move(row));
+  }
+
+  // Each subscriber is a descriptor here and one in the server; both have some more.
+  bool has_descriptors_for(std::size_t subscribers) {
+    if (subscribers + 200 <= descriptors_) return true;
+    tell(fmt::format("{} subscribers are left out: {} descriptors are allowed", subscribers,
+                     descriptors_));
+    return false;
+  }
+
+  void bench_sizes();
+  void add_size_rows(Contests& contests, std::size_t size);
+  void bench_threads();
+  void bench_filters();
+  void bench_latency();
+  void bench_paced(std::size_t rate, const std::string& commit_interval);
+  void bench_memory();
+  void bench_memory_of(bool reads, std::size_t subscribers);
+
+  const Setting setting_;
+  BenchWire feed_;
+  std::size_t descriptors_ = 0;
+  std::vector<double> ingest_us_;
+  std::vector<BenchRow> rows_;
+};
+
+void Bench::bench_sizes() {
+  std::vector<std::size_t> sizes = {1, 10, 100, 1'000, 5'000};
+  if (setting_.subscribers > 0) sizes = {setting_.subscribers};
+  Contests contests;
+  std::map<std::string, std::size_t> size_of;
+  const auto add = [&](std::string name, std::size_t size, std::unique_ptr<Contest> one) {
+    tell(fmt::format("{} has {} subscribers", name, size));
+    size_of[name] = size;
+    contests[std::move(name)] = std::move(one);
+  };
+  using How = SenderOptions::How;
+  std::erase_if(sizes, [this](std::size_t size) { return !has_descriptors_for(size); });
+  for (const std::size_t size : sizes) {
+    const std::string at = fmt::format("-{}", size);
+    add("mirror" + at, size, contest(std::make_unique<Mirror>(feed_, setting_.cores.server), size));
+    add("raw" + at, size, denominator(size, How::raw));
+    if (size < 1'000 && setting_.subscribers == 0) continue;
+    add("raw32" + at, size, denominator(size, How::raw, 32 << 10));
+    if (size == 1'000 || setting_.subscribers > 0)
+      add("beast" + at, size, denominator(size, How::beast));
+  }
+  {
+    Mirror alone(feed_, setting_.cores.server);
+    const std::size_t frames = burst_of(1, setting_);
+    for (std::size_t round = 0; round < setting_.rounds(); ++round) {
+      const double before = process_cpu_seconds(alone.id());
+      alone.release(kWarmFrames + (round + 1) * frames);
+      alone.wait_until_durable();
+      ingest_us_.push_back((process_cpu_seconds(alone.id()) - before) * 1e6 /
+                           static_cast<double>(frames));
+    }
+  }
+  add_row("ingest, 0 subscribers", "-", median(ingest_us_), "us",
+          "CPU of the whole process, per frame of the feed; no part of the rows of sending");
+  run_rounds(contests, size_of, true);
+  for (const std::size_t size : sizes) add_size_rows(contests, size);
+  if (contests.contains("mirror-10") && contests.contains("mirror-1000")) {
+    const Spread few = spread_of(contests["mirror-10"]->bursts);
+    const Spread many = spread_of(contests["mirror-1000"]->bursts);
+    add_row("1,000 subscribers, coalesced", "10 subscribers", many.middle / few.middle, "x",
+            to_string(many) + " against " + to_string(few), 1.2);
+  }
+}
+
+void Bench::add_size_rows(Contests& contests, std::size_t size) {
+  const std::string at = fmt::format("-{}", size);
+  const auto compare = [&](const std::string& with, const std::string& what, bool is_burst,
+                           std::optional<double> at_most) {
+    const auto rounds = [&](const std::string& name) -> const std::vector<Round>& {
+      const Contest& one = *contests.at(name + at);
+      return is_burst ? one.bursts : one.steps;
+    };
+    const Spread mirror = spread_of(rounds("mirror")), other = spread_of(rounds(with));
+    const bool is_beast = with == "beast";
+    const std::string path =
+        fmt::format("{} subscribers, {}", size, is_burst ? "coalesced" : "one by one");
+    add_row(path, what, is_beast ? other.middle / mirror.middle : mirror.middle / other.middle,
+            is_beast ? "x less" : "x",
+            fmt::format("{} against {}; whole process {:.2f} us", to_string(mirror),
+                        to_string(other), spread_of(rounds("mirror"), &Round::process_us).middle),
+            is_beast ? std::nullopt : at_most,
+            is_beast && is_burst ? std::optional<double>(6) : std::nullopt);
+  };
+  const bool has_target = size == 1'000;
+  for (const bool is_burst : {true, false}) {
+    if (contests.contains("beast" + at)) {
+      compare("beast", "Beast async_write per message", is_burst, std::nullopt);
+    }
+    compare("raw", "raw send, 256 KiB slices", is_burst,
+            has_target && is_burst ? std::optional<double>(1.15) : std::nullopt);
+    if (contests.contains("raw32" + at) && is_burst) {
+      compare("raw32", "raw send, 32 KiB slices", is_burst, std::nullopt);
+    }
+  }
+}
+
+void Bench::bench_threads() {
+  constexpr std::size_t kSize = 1'000;
+  if (!has_descriptors_for(kSize)) return;
+  tell("network threads");
+  Contests contests;
+  for (const char* threads : {"1", "2"}) {
+    contests[threads] =
+        contest(std::make_unique<Mirror>(feed_, setting_.cores.all,
+                                         std::vector<std::string>{"--network-threads", threads}),
+                kSize);
+  }
+  run_rounds(contests, {{"1", kSize}, {"2", kSize}}, false);
+  const Spread one = spread_of(contests["1"]->bursts), two = spread_of(contests["2"]->bursts);
+  const std::string where = fmt::format("the server on all {} cores, which load and feed share",
+                                        setting_.cores.all.size());
+  add_row("two network threads", "one", two.middle / one.middle, "x",
+          fmt::format("{} against {}; {}", to_string(two), to_string(one), where), 1.15);
+  const Spread busiest = spread_of(contests["2"]->bursts, &Round::busiest);
+  // Split within 10 %: the one takes at most 1.1 times what the other does.
+  add_row("the busier of two network threads", "the other", busiest.middle / (1 - busiest.middle),
+          "x",
+          fmt::format("{:.1f} % of the CPU of both (min {:.1f}, max {:.1f})", busiest.middle * 100,
+                      busiest.least * 100, busiest.most * 100),
+          1.1);
+}
+
+void Bench::bench_filters() {
+  constexpr std::size_t kSize = 1'000;
+  if (!has_descriptors_for(kSize)) return;
+  tell("filters");
+  const BenchWire likes = filtered(feed_, touches_collection);
+  const auto dids = wanted_dids(feed_);
+  const BenchWire of_dids = filtered(
+      feed_, [&](ByteView frame) { return dids.contains(scan_frame(frame).envelope.did); });
+  std::string query;
+  for (const std::string& did : dids) query += "&wantedDids=" + did;
+  Contests contests;
+  const auto add = [&](const char* name, const BenchWire& wanted, const std::string& filter) {
+    contests[name] = contest(std::make_unique<Mirror>(feed_, setting_.cores.server), kSize, wanted,
+                             target_of(feed_, filter));
+  };
+  add("none", feed_, "");
+  add("one collection", likes, fmt::format("&wantedCollections={}", kCollection));
+  add("10,000 DIDs", of_dids, query);
+  run_rounds(contests, {{"none", kSize}, {"one collection", kSize}, {"10,000 DIDs", kSize}}, false);
+  const Spread none = spread_of(contests["none"]->bursts);
+  for (const char* name : {"one collection", "10,000 DIDs"}) {
+    const BenchWire& wanted = name[0] == 'o' ? likes : of_dids;
+    const Spread spread = spread_of(contests[name]->bursts);
+    const Spread fed = spread_of(contests[name]->bursts, &Round::fed_us);
+    add_row(fmt::format("filter of {}, 1,000", name), "no filter", spread.middle / none.middle, "x",
+            fmt::format(
+                "{} against {} a delivered frame; {:.2f} us for each frame fed, of which "
+                "{:.0f} % are wanted",
+                to_string(spread), to_string(none), fed.middle,
+                100.0 * static_cast<double>(wanted.size()) / static_cast<double>(feed_.size())));
+  }
+}
+
+void Bench::bench_latency() {
+  for (const std::size_t rate : kRates) {
+    for (const char* interval : {"5ms", "0ms", "20ms"}) bench_paced(rate, interval);
+  }
+}
+
+void Bench::bench_paced(std::size_t rate, const std::string& commit_interval) {
+  constexpr std::size_t kSize = 100;
+  tell(fmt::format("{} frames/s, --commit-interval {}", rate, commit_interval));
+  Mirror mirror(feed_, setting_.cores.server,
+                {"--network-threads", "1", "--commit-interval", commit_interval});
+  LoadOptions options;
+  options.port = mirror.port();
+  options.subscribers = kSize;
+  options.target = target_of(feed_);
+  options.first = kWarmFrames;
+  BenchLoad load(feed_, options, setting_.cores.load);
+  const std::size_t frames = setting_.scaled(rate * 4, rate);
+  const std::size_t end = std::min(kWarmFrames + frames, feed_.size());
+  load.begin_latency();
+  load.expect(end);
+  const double cpu = process_cpu_seconds(mirror.id());
+  const double sending = sum(mirror.sending_seconds());
+  const std::uint64_t begin_ns = monotonic_ns();
+  for (std::size_t frame = kWarmFrames; frame < end; ++frame) {
+    const std::uint64_t at = begin_ns + (frame - kWarmFrames) * 1'000'000'000U / rate;
+    const timespec until{static_cast<time_t>(at / 1'000'000'000U),
+                         static_cast<long>(at % 1'000'000'000U)};
+    ::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr);
+    load.told_sent(frame);
+    mirror.release(frame + 1);
+  }
+  load.wait();
+  const double seconds = static_cast<double>(monotonic_ns() - begin_ns) / 1e9;
+  const LatencyCounts& latency = load.latency();
+  add_row(
+      fmt::format("{} frames/s to 100, commits {}", rate, commit_interval),
+      "from the feed's write to the read", latency.percentile_ms(0.99), "ms p99",
+      fmt::format("p50 {:.2f}, p99.9 {:.2f} ms; server's CPU {:.0f} % of a core, sending {:.0f} "
+                  "%; {} frames delivered",
+                  latency.percentile_ms(0.5), latency.percentile_ms(0.999),
+                  (process_cpu_seconds(mirror.id()) - cpu) / seconds * 100,
+                  (sum(mirror.sending_seconds()) - sending) / seconds * 100, latency.count()));
+}
+
+void Bench::bench_memory() {
+  bench_memory_of(true, setting_.scaled(2'000, 500));
+  bench_memory_of(false, setting_.scaled(500, 200));
+}
+
+// Until the kernel's buffers have stood still for some looks.
+MemoryUse settled_memory(pid_t process) {
+  MemoryUse use = memory_use(process);
+  for (int same = 0; same < 5;) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    const MemoryUse now = memory_use(process);
+    const auto change = static_cast<double>(now.tcp_bytes) - static_cast<double>(use.tcp_bytes);
+    same = std::abs(change) < 0.01 * static_cast<double>(now.tcp_bytes) + 65'536 ? same + 1 : 0;
+    use = now;
+  }
+  return use;
+}
+
+void Bench::bench_memory_of(bool reads, std::size_t subscribers) {
+  if (!has_descriptors_for(subscribers)) return;
+  tell(fmt::format("memory of {} {} subscribers", subscribers, reads ? "idle" : "stalled"));
+  Mirror mirror(feed_, setting_.cores.server);
+  mirror.release(kWarmFrames + kStallFrames);  // all of it stays in the live log
+  mirror.wait_until_durable();
+  const MemoryUse before = settled_memory(mirror.id());
+  LoadOptions options;
+  options.port = mirror.port();
+  options.subscribers = subscribers;
+  options.reads = reads;
+  options.first = kWarmFrames + (reads ? kStallFrames : 0);
+  options.target = fmt::format("{}?cursor={}", kPath, feed_.seqs[options.first - 1]);
+  const BenchLoad load(feed_, options, setting_.cores.load);
+  const MemoryUse after = settled_memory(mirror.id());
+  const auto each = [&](std::uint64_t MemoryUse::*what) {
+    return (static_cast<double>(after.*what) - static_cast<double>(before.*what)) / 1024 /
+           static_cast<double>(subscribers);
+  };
+  const double process = each(&MemoryUse::process_bytes), tcp = each(&MemoryUse::tcp_bytes),
+               objects = each(&MemoryUse::socket_bytes);
+  add_row(fmt::format("memory of {} subscriber", reads ? "an idle" : "a stalled"), "-",
+          process + tcp + objects, "KB",
+          fmt::format("{}: {:.1f} private of the server, {:.1f} TCP buffers and {:.1f} kernel "
+                      "objects of both ends{}",
+                      subscribers, process, tcp, objects,
+                      after.socket_bytes == 0 ? " (not readable: left out)" : ""),
+          reads ? 16 : 256);
+}
+
+}  // namespace
+}  // namespace standpipe::test
+
+int main(int argc, char** argv) {
+  using namespace standpipe::test;
+  CLI::App app("Live fan-out against a raw send and Beast");
+  Setting setting;
+  app.add_option("--scale", setting.scale, "frames of a round, in parts of the usual number")
+      ->check(CLI::Range(0.01, 1.0));
+  app.add_option("--subscribers", setting.subscribers, "one size, in place of 1 to 5,000")
+      ->check(CLI::Range(std::size_t{1}, kSubscribersMax));
+  app.add_flag("--json", setting.is_json, "one JSON object");
+  CLI11_PARSE(app, argc, argv);
+  try {
+    setting.cores = bench_cores();
+    const bool is_json = setting.is_json;
+    const std::vector<BenchRow> rows = Bench(std::move(setting)).run();
+    fmt::print("{}", is_json ? format_rows_json("fanout_bench", rows) : format_rows(rows));
+    return 0;
+  } catch (const std::exception& thrown) {
+    fmt::print(stderr, "fanout_bench: no figures: {}\n", thrown.what());
+    return 1;
+  }
+}

@@ -1,0 +1,30 @@
+// An upstream that a bench steers: the frames it is told to send, as fast as they are taken.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "schema/base/bytes.h"
+#include "tests/support/net_stream.h"
+
+namespace standpipe::test {
+
+// One thread. Throws std::runtime_error when the one who follows it does not come or goes.
+class BenchFeeder {
+ public:
+  BenchFeeder();
+  std::string url() const;
+  void accept();             // and upgrade: the one connection that there is
+  void send(ByteView wire);  // WebSocket frames; blocks while they are not taken
+
+ private:
+  std::uint16_t port_ = 0;  // before the listener, which tells it
+  FileDescriptor listener_, socket_;
+};
+
+// A listener on a free port of 127.0.0.1, and that port.
+FileDescriptor listen_anywhere(std::uint16_t& port);
+// Reads a request up to its empty line and answers 101. False: there is none.
+bool answer_upgrade(int socket);
+
+}  // namespace standpipe::test

@@ -1,0 +1,238 @@
+#include "tests/support/bench_load.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <memory>
+#include <stdexcept>
+
+#include "tests/support/http_exchange.h"
+
+namespace standpipe::test {
+namespace {
+
+constexpr std::size_t kReadBytes = 256 << 10;
+constexpr int kEventsAtOnce = 512;
+constexpr std::chrono::seconds kLoadDeadline{300};
+
+}  // namespace
+
+std::uint64_t monotonic_ns() {
+  timespec time{};
+  ::clock_gettime(CLOCK_MONOTONIC, &time);
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000U +
+         static_cast<std::uint64_t>(time.tv_nsec);
+}
+
+std::size_t LatencyCounts::place_of(std::uint64_t ns) {
+  if (ns < kSteps) return static_cast<std::size_t>(ns);
+  const int shift = static_cast<int>(std::bit_width(ns)) - 6;  // 32 to 63 are left
+  return static_cast<std::size_t>(shift + 1) * kSteps +
+         static_cast<std::size_t>((ns >> shift) - kSteps);
+}
+
+std::uint64_t LatencyCounts::count() const {
+  std::uint64_t all = 0;
+  for (const auto& one : counts_) all += one;
+  return all;
+}
+
+double LatencyCounts::percentile_ms(double share) const {
+  const auto wanted = share * static_cast<double>(count());
+  std::uint64_t seen = 0;
+  for (std::size_t place = 0; place < counts_.size(); ++place) {
+    seen += counts_[place];
+    if (seen == 0 || static_cast<double>(seen) < wanted) continue;
+    if (place < kSteps) return static_cast<double>(place) / 1e6;
+    const std::size_t shift = place / kSteps - 1;
+    return static_cast<double>((kSteps + place % kSteps) << shift) / 1e6;
+  }
+  return 0;
+}
+
+void LatencyCounts::clear() {
+  for (auto& one : counts_) one = 0;
+}
+
+// What the process of the subscribers does.
+class BenchLoad::Run {
+ public:
+  Run(const BenchWire& wire, const LoadOptions& options, State& state,
+      const std::atomic<std::uint64_t>* sent_ns, int bell)
+      : wire_(wire),
+        options_(options),
+        state_(state),
+        sent_ns_(sent_ns),
+        bell_(bell),
+        buffer_(kReadBytes),
+        epoll_(::epoll_create1(EPOLL_CLOEXEC)) {}
+
+  void operator()() {
+    try {
+      for (std::size_t i = 0; i < options_.subscribers; ++i) connect(i);
+      state_.connected = members_.size();
+      ring();
+      if (options_.reads) read_all();
+      for (;;) ::pause();
+    } catch (const std::exception& thrown) {
+      // The owner looks at it once this process has ended.
+      std::strncpy(state_.fault.data(), thrown.what(), state_.fault.size() - 1);
+      throw;
+    }
+  }
+
+ private:
+  struct Member {
+    NetStream stream;
+    std::size_t at;  // bytes of the wire that it has got
+  };
+
+  void ring() const {
+    const std::uint64_t one = 1;
+    if (::write(bell_, &one, sizeof one) != sizeof one) throw std::runtime_error("no bell");
+  }
+
+  void connect(std::size_t number) {
+    NetStream stream = connect_stream(options_.port, {});
+    const std::string request = fmt::format(
+        "GET {} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+        options_.target, options_.port);
+    if (!write_all(stream, as_bytes(request), deadline_from_now())) {
+      throw std::runtime_error(fmt::format("subscriber {} cannot ask", number));
+    }
+    // Unless it is to read, nothing of the frames may leave the socket: so the reply is read to its
+    // end, and no further.
+    std::string reply;
+    while (!reply.ends_with("\r\n\r\n")) {
+      if (!wait_for(stream, false, deadline_from_now())) throw std::runtime_error("no reply");
+      char byte = 0;
+      if (::recv(stream.fd(), &byte, 1, 0) != 1) {
+        throw std::runtime_error(fmt::format("subscriber {} is refused: {}", number, reply));
+      }
+      reply += byte;
+    }
+    if (!reply.starts_with("HTTP/1.1 101")) {
+      throw std::runtime_error(fmt::format("subscriber {} is refused: {}", number, reply));
+    }
+    members_.push_back({std::move(stream), wire_.begin_of(options_.first)});
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = number;
+    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, members_.back().stream.fd(), &event) != 0) {
+      throw std::runtime_error("no epoll");
+    }
+  }
+
+  void read_all() {
+    std::array<epoll_event, kEventsAtOnce> events{};
+    for (;;) {
+      const int count = ::epoll_wait(epoll_.get(), events.data(), kEventsAtOnce, -1);
+      for (int i = 0; i < count; ++i) {
+        read(static_cast<std::size_t>(events[static_cast<std::size_t>(i)].data.u64));
+      }
+    }
+  }
+
+  void read(std::size_t number) {
+    Member& member = members_[number];
+    const ssize_t got = ::recv(member.stream.fd(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (got <= 0) {
+      throw std::runtime_error(fmt::format("subscriber {} was left by the server", number));
+    }
+    const auto size = static_cast<std::size_t>(got);
+    const std::size_t before = member.at;
+    if (size > wire_.bytes.size() - before ||
+        std::memcmp(buffer_.data(), wire_.bytes.data() + before, size) != 0) {
+      throw std::runtime_error(
+          fmt::format("subscriber {} got other bytes than were sent, within {} bytes from byte {}",
+                      number, size, before));
+    }
+    member.at += size;
+    if (state_.takes_latency) count_latency(before, member.at);
+    const std::size_t target = state_.target;
+    if (before < target && member.at >= target && ++state_.at_target == members_.size()) ring();
+  }
+
+  void count_latency(std::size_t before, std::size_t after) {
+    const std::uint64_t now = monotonic_ns();
+    auto end = std::upper_bound(wire_.ends.begin(), wire_.ends.end(), before);
+    for (; end != wire_.ends.end() && *end <= after; ++end) {
+      state_.latency.add(now - sent_ns_[end - wire_.ends.begin()]);
+    }
+  }
+
+  const BenchWire& wire_;
+  const LoadOptions options_;
+  State& state_;
+  const std::atomic<std::uint64_t>* const sent_ns_;
+  const int bell_;
+  Bytes buffer_;
+  FileDescriptor epoll_;
+  std::vector<Member> members_;
+};
+
+BenchLoad::BenchLoad(const BenchWire& wire, const LoadOptions& options,
+                     const std::vector<int>& cores)
+    : wire_(wire),
+      subscribers_(options.subscribers),
+      first_(options.first),
+      sent_ns_(static_cast<std::atomic<std::uint64_t>*>(
+          map_shared(std::max<std::size_t>(1, wire.size()) * sizeof *sent_ns_))),
+      bell_(::eventfd(0, EFD_CLOEXEC)) {
+  process_ = std::make_unique<ForkedProcess>(
+      cores, [&] { Run(wire, options, *state_, sent_ns_, bell_.get())(); });
+  wait_for_bell("upgrades");
+}
+
+BenchLoad::~BenchLoad() {
+  process_.reset();
+  unmap_shared(sent_ns_, std::max<std::size_t>(1, wire_.size()) * sizeof *sent_ns_);
+}
+
+void BenchLoad::wait_for_bell(const char* what) {
+  const Deadline deadline = deadline_from_now(kLoadDeadline);
+  for (;;) {
+    pollfd entry{bell_.get(), POLLIN, 0};
+    if (::poll(&entry, 1, 200) == 1) break;
+    if (process_->has_ended()) throw std::runtime_error(state_->fault.data());
+    if (std::chrono::steady_clock::now() < deadline) continue;
+    throw std::runtime_error(fmt::format("waited in vain for {} of {} subscribers: {} have it",
+                                         what, subscribers_, state_->at_target.load()));
+  }
+  std::uint64_t rings = 0;
+  if (::read(bell_.get(), &rings, sizeof rings) != sizeof rings) {
+    throw std::runtime_error("no bell");
+  }
+}
+
+void BenchLoad::expect(std::size_t frames) {
+  has_to_wait_ = frames > first_;
+  first_ = std::max(first_, frames);
+  state_->at_target = 0;
+  state_->target = wire_.begin_of(first_);
+}
+
+void BenchLoad::wait() {
+  if (has_to_wait_) wait_for_bell("frames");
+  has_to_wait_ = false;
+}
+
+void BenchLoad::begin_latency() {
+  state_->latency.clear();
+  state_->takes_latency = true;
+}
+
+void BenchLoad::told_sent(std::size_t frame) { sent_ns_[frame] = monotonic_ns(); }
+
+}  // namespace standpipe::test
