@@ -26,9 +26,11 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 using std::chrono::steady_clock;
 
-// A round of all who are ready stays near 5 ms: so many bytes go out in it.
+// A round of a few who are ready stays near 5 ms: so many bytes go out in it. Of many who are all
+// behind it takes longer, some 40 ms of a thousand: smaller slices than the least one would cost
+// each of them half as much CPU again (docs/performance.md), and so make all of them wait longer.
 constexpr std::size_t kRoundBytes = 2 << 20;
-constexpr std::size_t kSliceBytesMin = 32 << 10;
+constexpr std::size_t kSliceBytesMin = 128 << 10;
 constexpr std::size_t kSliceBytesMax = 256 << 10;
 constexpr std::chrono::milliseconds kReplayTurn{2};
 constexpr std::chrono::milliseconds kTick{100};

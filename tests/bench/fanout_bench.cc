@@ -5,7 +5,7 @@
 // is the CPU time of who sends, per delivered frame. Each subscriber compares every byte with what
 // was fed: one that differs, and there are no figures.
 //
-// Usage: fanout_bench [--scale X] [--subscribers N] [--json]
+// Usage: fanout_bench [--scale X] [--subscribers N] [--only PART] [--json]
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -37,10 +37,13 @@ constexpr std::size_t kWarmFrames = 16;  // fed before anybody subscribes
 constexpr std::size_t kSubscribersMax = 10'000;
 constexpr std::string_view kPath = "/xrpc/com.atproto.sync.subscribeRepos";
 
+const std::vector<std::string> kParts = {"sizes", "threads", "filters", "latency", "memory"};
+
 struct Setting {
   double scale = 1;
   std::size_t subscribers = 0;  // 0: all sizes
   bool is_json = false;
+  std::string part;  // one of kParts; empty: all
   BenchCores cores;
   std::size_t rounds() const { return scale < 0.5 ? 3 : 5; }
   std::size_t scaled(std::size_t frames, std::size_t at_least) const {
@@ -260,13 +263,11 @@ class Bench {
     tell(fmt::format("{} frames, {} bytes on average; {}; {} rounds", feed_.size(),
                      feed_.bytes.size() / feed_.size(), to_string(setting_.cores),
                      setting_.rounds()));
-    bench_sizes();
-    if (setting_.subscribers == 0) {
-      bench_threads();
-      bench_filters();
-      bench_latency();
-      bench_memory();
-    }
+    if (runs("sizes")) bench_sizes();
+    if (runs("threads")) bench_threads();
+    if (runs("filters")) bench_filters();
+    if (runs("latency")) bench_latency();
+    if (runs("memory")) bench_memory();
     return std::move(rows_);
   }
 
@@ -274,6 +275,12 @@ class Bench {
   static constexpr std::size_t kRates[] = {500, 2'000};
   static constexpr std::size_t kStallFrames = 2'000;
   using Contests = std::map<std::string, std::unique_ptr<Contest>>;
+
+  // Whoever names one size asks about sizes alone.
+  bool runs(std::string_view part) const {
+    if (!setting_.part.empty()) return setting_.part == part;
+    return setting_.subscribers == 0 || part == "sizes";
+  }
 
   void tell(const std::string& what) const { fmt::print(stderr, "fanout: {}\n", what); }
 
@@ -590,6 +597,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(0.01, 1.0));
   app.add_option("--subscribers", setting.subscribers, "one size, in place of 1 to 5,000")
       ->check(CLI::Range(std::size_t{1}, kSubscribersMax));
+  app.add_option("--only", setting.part, "one part of the bench")->check(CLI::IsMember(kParts));
   app.add_flag("--json", setting.is_json, "one JSON object");
   CLI11_PARSE(app, argc, argv);
   try {
