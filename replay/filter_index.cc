@@ -1,6 +1,7 @@
 #include "replay/filter_index.h"
 
 #include <algorithm>
+#include <random>
 
 #include "schema/base/assert.h"
 
@@ -10,6 +11,15 @@ namespace {
 constexpr std::size_t kBucketsMin = 64;
 // Longer than any NSID, and so than any collection that can be asked for. Spec: NSID, "length".
 constexpr std::size_t kCollectionBytesMax = 317;
+
+// Of this process alone: nobody can prepare thousands of DIDs that meet in one bucket.
+std::uint64_t hash_seed() {
+  static const std::uint64_t seed = [] {
+    std::random_device random;
+    return (std::uint64_t{random()} << 32) | random();
+  }();
+  return seed;
+}
 
 // FNV-1a: hashes every prefix of a text on the way to the whole.
 class KeyHash {
@@ -21,7 +31,7 @@ class KeyHash {
   std::uint32_t value() const { return static_cast<std::uint32_t>(state_ ^ (state_ >> 32)); }
 
  private:
-  std::uint64_t state_ = 0xcbf29ce484222325U;
+  std::uint64_t state_ = 0xcbf29ce484222325U ^ hash_seed();
 };
 
 // DIDs hold a colon, prefixes end with a dot, NSIDs do neither: one table takes them all.
