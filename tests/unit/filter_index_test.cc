@@ -54,10 +54,10 @@ struct Spanned {
 // Filters come and go; for each frame the index names exactly those of which the plain words of
 // MixedFilter say that they let it through.
 TEST(FilterIndex, NamesExactlyTheFiltersThatLetAFrameThrough) {
-  for (std::uint64_t seed = 1; seed <= scaled(8); ++seed) {
+  for (std::uint64_t seed = 1; seed <= scaled(4); ++seed) {
     SCOPED_TRACE(seed);
     MixedFrames mixed(seed);
-    const std::vector<MixedFrame> frames = mixed.take(scaled(1'500));
+    const std::vector<MixedFrame> frames = mixed.take(scaled(800));
     const Spanned spanned(frames);
     Random random(seed);
     FilterIndex index;
