@@ -10,6 +10,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 #include <ctime>
 #include <exception>
 #include <functional>
@@ -571,9 +572,10 @@ void Bench::bench_memory_of(bool reads, std::size_t subscribers) {
   options.target = fmt::format("{}?cursor={}", kPath, feed_.seqs[options.first - 1]);
   const BenchLoad load(feed_, options, setting_.cores.load);
   const MemoryUse after = settled_memory(mirror.id());
+  // Less than before is not of their making: buffers of others, who have read meanwhile.
   const auto each = [&](std::uint64_t MemoryUse::*what) {
-    return (static_cast<double>(after.*what) - static_cast<double>(before.*what)) / 1024 /
-           static_cast<double>(subscribers);
+    const auto more = static_cast<double>(after.*what) - static_cast<double>(before.*what);
+    return std::max(more, 0.0) / 1024 / static_cast<double>(subscribers);
   };
   const double process = each(&MemoryUse::process_bytes), tcp = each(&MemoryUse::tcp_bytes),
                objects = each(&MemoryUse::socket_bytes);
