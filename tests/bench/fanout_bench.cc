@@ -24,7 +24,7 @@
 #include <vector>
 
 #include "schema/frame.h"
-#include "tests/support/bench_feeder.h"
+#include "tests/bench/fanout_contest.h"
 #include "tests/support/bench_load.h"
 #include "tests/support/bench_process.h"
 #include "tests/support/bench_report.h"
@@ -34,7 +34,6 @@
 namespace standpipe::test {
 namespace {
 
-constexpr std::size_t kWarmFrames = 16;  // fed before anybody subscribes
 constexpr std::size_t kSubscribersMax = 10'000;
 constexpr std::string_view kPath = "/xrpc/com.atproto.sync.subscribeRepos";
 
@@ -51,143 +50,6 @@ struct Setting {
     return std::max(at_least, static_cast<std::size_t>(static_cast<double>(frames) * scale));
   }
 };
-
-// -- Who sends ------------------------------------------------------------------------------------
-
-class Subject {
- public:
-  Subject() = default;
-  virtual ~Subject() = default;
-  Subject(const Subject&) = delete;
-  Subject& operator=(const Subject&) = delete;
-  virtual std::uint16_t port() const = 0;
-  virtual pid_t id() const = 0;
-  virtual void release(std::size_t frames) = 0;          // all up to so many of the feed
-  virtual std::vector<double> sending_seconds() const {  // CPU of each thread that sends
-    return {process_cpu_seconds(id())};
-  }
-};
-
-class Denominator final : public Subject {
- public:
-  Denominator(const BenchWire& wire, const SenderOptions& options, const std::vector<int>& cores)
-      : sender_(wire, options, cores) {}
-  std::uint16_t port() const override { return sender_.port(); }
-  pid_t id() const override { return sender_.id(); }
-  void release(std::size_t frames) override { sender_.release(frames); }
-
- private:
-  BenchSender sender_;
-};
-
-class Mirror final : public Subject {
- public:
-  Mirror(const BenchWire& feed, const std::vector<int>& cores,
-         std::vector<std::string> arguments = {"--network-threads", "1"})
-      : feed_(feed) {
-    arguments.insert(arguments.end(), {"--upstream", feeder_.url()});
-    server_ = std::make_unique<BenchServer>("mirror", std::move(arguments), cores);
-    feeder_.accept();
-    release(kWarmFrames);
-    wait_until_durable();
-  }
-  std::uint16_t port() const override { return server_->port(); }
-  pid_t id() const override { return server_->id(); }
-  std::vector<double> sending_seconds() const override {
-    return thread_cpu_seconds(id(), "network");
-  }
-  void release(std::size_t frames) override {
-    const std::size_t begin = feed_.begin_of(fed_);
-    feeder_.send(ByteView(feed_.bytes).subspan(begin, feed_.begin_of(frames) - begin));
-    fed_ = frames;
-  }
-  void wait_until_durable() const { server_->wait_until_durable(feed_.seqs[fed_ - 1]); }
-
- private:
-  const BenchWire& feed_;
-  BenchFeeder feeder_;
-  std::unique_ptr<BenchServer> server_;
-  std::size_t fed_ = 0;
-};
-
-// -- What is measured -----------------------------------------------------------------------------
-
-struct Round {
-  double sending_us = 0;  // CPU of the threads that send, per delivered frame
-  double process_us = 0;  // of the whole process
-  double fed_us = 0;      // of the threads that send, per subscriber and frame of the feed
-  double busiest = 0;     // share of the thread that sends most
-};
-
-// A sender, those it sends to, and how far they are.
-class Contest {
- public:
-  Contest(std::unique_ptr<Subject> subject, const BenchWire& wanted, const LoadOptions& load,
-          const std::vector<int>& cores)
-      : subject_(std::move(subject)),
-        wanted_(wanted),
-        subscribers_(load.subscribers),
-        load_(wanted, load, cores) {}
-
-  // All that many at once, as fast as they are taken; or each once all have got the one before.
-  Round burst(std::size_t frames) {
-    return measure(frames, [&] { feed_to(fed_ + frames); });
-  }
-  Round one_by_one(std::size_t frames) {
-    return measure(frames, [&] {
-      for (std::size_t i = 0; i < frames; ++i) feed_to(fed_ + 1);
-    });
-  }
-
-  std::vector<Round> bursts, steps;
-
- private:
-  void feed_to(std::size_t frames) {
-    load_.expect(wanted_.count_before(frames));
-    subject_->release(frames);
-    load_.wait();
-    fed_ = frames;
-  }
-
-  template <typename Feed>
-  Round measure(std::size_t frames, const Feed& feed) {
-    const std::size_t before = wanted_.count_before(fed_);
-    const double process = process_cpu_seconds(subject_->id());
-    const std::vector<double> threads = subject_->sending_seconds();
-    feed();
-    const std::vector<double> after = subject_->sending_seconds();
-    const double process_spent = process_cpu_seconds(subject_->id()) - process;
-    const double spent = sum(after) - sum(threads);
-    double most = 0;
-    for (std::size_t i = 0; i < threads.size(); ++i) {
-      most = std::max(most, after[i] - threads[i]);
-    }
-    const auto each = static_cast<double>(subscribers_);
-    const auto delivered = static_cast<double>(wanted_.count_before(fed_) - before) * each;
-    return {spent * 1e6 / delivered, process_spent * 1e6 / delivered,
-            spent * 1e6 / (static_cast<double>(frames) * each), most / spent};
-  }
-
-  std::unique_ptr<Subject> subject_;
-  const BenchWire& wanted_;
-  const std::size_t subscribers_;
-  BenchLoad load_;
-  std::size_t fed_ = kWarmFrames;
-};
-
-struct Spread {
-  double middle, least, most;
-};
-Spread spread_of(const std::vector<Round>& rounds, double Round::*what = &Round::sending_us) {
-  std::vector<double> values;
-  for (const Round& round : rounds) values.push_back(round.*what);
-  const auto [least, most] = std::minmax_element(values.begin(), values.end());
-  return {median(values), *least, *most};
-}
-std::string to_string(const Spread& spread) {
-  return fmt::format("{:.2f} us (min {:.2f}, max {:.2f})", spread.middle, spread.least,
-                     spread.most);
-}
 
 std::size_t burst_of(std::size_t subscribers, const Setting& setting) {
   const std::size_t frames = subscribers >= 5'000  ? 100
@@ -249,7 +111,7 @@ class Bench {
  public:
   explicit Bench(Setting setting) : setting_(std::move(setting)) {
     std::size_t frames = 0;
-    for (const std::size_t size : {1, 10, 100, 1000}) {
+    for (const std::size_t size : {1U, 10U, 100U, 1000U}) {
       frames = std::max(frames,
                         setting_.rounds() * (burst_of(size, setting_) + steps_of(size, setting_)));
     }

@@ -61,7 +61,7 @@ TEST(BenchLoad, ReturnsWhenAllHaveTheFrames) {
     load_options.target = "/";
     load_options.first = 3;
     BenchLoad load(wire, load_options, cores.load);
-    for (const std::size_t frames : {4, 64}) {
+    for (const std::size_t frames : {4U, 64U}) {
       load.expect(frames);
       sender.release(frames);
       load.wait();
