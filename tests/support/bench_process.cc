@@ -43,11 +43,12 @@ std::vector<int> cores_here() {
   return cores;
 }
 
-void run_on(const std::vector<int>& cores) {
+// False: it may not run there.
+bool run_on(const std::vector<int>& cores) {
   cpu_set_t set;
   CPU_ZERO(&set);
   for (const int core : cores) CPU_SET(static_cast<std::size_t>(core), &set);
-  if (::sched_setaffinity(0, sizeof set, &set) != 0) fail("cannot be pinned to a core");
+  return ::sched_setaffinity(0, sizeof set, &set) == 0;
 }
 
 std::string text_of(const std::filesystem::path& path) {
@@ -99,7 +100,9 @@ std::string to_string(const BenchCores& cores) {
                      cores.all.size() == 1 ? " (the same: there is one)" : "");
 }
 
-PinnedHere::PinnedHere(const std::vector<int>& cores) : before_(cores_here()) { run_on(cores); }
+PinnedHere::PinnedHere(const std::vector<int>& cores) : before_(cores_here()) {
+  if (!run_on(cores)) fail("cannot be pinned to a core");
+}
 PinnedHere::~PinnedHere() { run_on(before_); }
 
 double process_cpu_seconds(pid_t process) {
@@ -185,7 +188,7 @@ ForkedProcess::ForkedProcess(const std::vector<int>& cores, const std::function<
   if (::getppid() != parent) ::_exit(1);
   int status = 0;
   try {
-    run_on(cores);
+    if (!run_on(cores)) fail("cannot be pinned to a core");
     run();
   } catch (const std::exception& thrown) {
     fmt::print(stderr, "{}\n", thrown.what());
