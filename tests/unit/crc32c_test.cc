@@ -43,5 +43,18 @@ TEST(Crc32c, TheInstructionAndTheTableAgreeAtEveryLengthAndAlignment) {
   }
 }
 
+// Long enough for lanes, and for what is left behind them.
+TEST(Crc32c, TheInstructionAndTheTableAgreeOnLongInputs) {
+  std::mt19937_64 random(20261124);
+  Bytes bytes(20'000);
+  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random() & 0xFFU);
+  for (std::size_t size = 3000; size <= bytes.size(); size += size < 3200 ? 1 : 251) {
+    const ByteView view = ByteView(bytes).first(size);
+    ASSERT_EQ(crc32c(view), crc32c_portable(view)) << "size " << size;
+    const std::uint32_t before = crc32c_portable(view.first(size / 3));
+    ASSERT_EQ(crc32c(view.subspan(size / 3), before), crc32c_portable(view)) << "size " << size;
+  }
+}
+
 }  // namespace
 }  // namespace standpipe
