@@ -99,6 +99,12 @@ class Contest {
         subscribers_(load.subscribers),
         load_(wanted, load, cores) {}
 
+  // One subscriber more, who gets all of the feed: each measure ends once it has the last frame,
+  // also where nobody else wants that.
+  void add_witness(const BenchWire& feed, const LoadOptions& load, const std::vector<int>& cores) {
+    witness_ = std::make_unique<BenchLoad>(feed, load, cores);
+  }
+
   // All that many at once, as fast as they are taken; or each once all have got the one before.
   Round burst(std::size_t frames) {
     return measure(frames, [&] { feed_to(fed_ + frames); });
@@ -114,8 +120,10 @@ class Contest {
  private:
   void feed_to(std::size_t frames) {
     load_.expect(wanted_.count_before(frames));
+    if (witness_ != nullptr) witness_->expect(frames);
     subject_->release(frames);
     load_.wait();
+    if (witness_ != nullptr) witness_->wait();
     fed_ = frames;
   }
 
@@ -142,6 +150,7 @@ class Contest {
   const BenchWire& wanted_;
   const std::size_t subscribers_;
   BenchLoad load_;
+  std::unique_ptr<BenchLoad> witness_;
   std::size_t fed_ = kWarmFrames;
 };
 
