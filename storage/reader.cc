@@ -103,7 +103,7 @@ Result<ReadStep> Reader::Impl::read_after(Seq after) {
     Result<WireRunPtr> run = read_view(*view, after);
     if (run && *run != nullptr) {
       // The store may hold more than what is published.
-      const WireRunPtr shown = run_up_to(*std::move(run), std::max(newest, channel_->newest()));
+      const WireRunPtr shown = run_up_to(*run, std::max(newest, channel_->newest()));
       if (shown != nullptr) return ReadStep(RunSlice{shown, shown->index_after(after)});
     }
     if (!run && run.error().code == Errc::corrupt) core_->fail(run.error());
