@@ -106,6 +106,10 @@ class FaultFs::Disk {
       is_cut = true;
       return gone();
     }
+    if (fail_next && path.native().ends_with(*fail_next)) {
+      fail_at = trace.size();
+      fail_next.reset();
+    }
     if (fail_at == 0 || trace.size() != fail_at) return whole();
     switch (fault.effect) {
       case Fault::Effect::none:
@@ -146,7 +150,8 @@ class FaultFs::Disk {
   std::uint64_t cut_at = 0;
   bool is_cut = false;
   std::uint64_t fail_at = 0;
-  Fault fault;
+  std::optional<std::string> fail_next;  // the end of a name
+  Fault fault;                           // of either
   std::optional<std::uint64_t> capacity;
 
  private:
@@ -414,12 +419,21 @@ void FaultFs::materialize(std::uint64_t seed) {
   disk_->model().materialize(seed);
   disk_->trace.clear();
   disk_->cut_at = disk_->fail_at = 0;
+  disk_->fail_next.reset();
   disk_->is_cut = false;
 }
 
 void FaultFs::fail_at(std::uint64_t step, Fault fault) {
   const std::lock_guard lock(disk_->mutex);
   disk_->fail_at = step;
+  disk_->fail_next.reset();
+  disk_->fault = fault;
+}
+
+void FaultFs::fail_next(std::string name_end, Fault fault) {
+  const std::lock_guard lock(disk_->mutex);
+  disk_->fail_at = 0;
+  disk_->fail_next = std::move(name_end);
   disk_->fault = fault;
 }
 

@@ -78,6 +78,8 @@ class FaultFs {
   // -- Failures ---------------------------------------------------------------------------------
   // Operation `step` fails, the ones after it do not. 0: none.
   void fail_at(std::uint64_t step, Fault fault);
+  // The next operation on a file whose name ends so fails, whatever else is done meanwhile.
+  void fail_next(std::string name_end, Fault fault);
 
   // -- Space ------------------------------------------------------------------------------------
   // Bytes that all files together may have. An append that passes it writes what fits and fails.

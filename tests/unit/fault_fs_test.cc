@@ -270,6 +270,17 @@ TEST_F(FaultFsTest, ALaterSyncDoesNotBringBackWhatAFailedOneLost) {
   EXPECT_EQ(content("a"), std::string(5, '\0') + "kept");
 }
 
+TEST_F(FaultFsTest, TheNextOperationOnAFileOfThatNameFailsAndNoOther) {
+  const auto log = create("1.log");
+  const auto other = create("2.aside");
+  disk.fail_next(".log", {});
+  EXPECT_TRUE(other->Append("kept").ok());
+  EXPECT_TRUE(log->Append("lost").IsIOError());
+  EXPECT_TRUE(log->Append("kept").ok());
+  EXPECT_EQ(content("1.log"), "kept");
+  EXPECT_EQ(content("2.aside"), "kept");
+}
+
 TEST_F(FaultFsTest, AFailedRenameOrRemovalTakesEffectOnlyWhenToldTo) {
   given_synced("a", "1");
   disk.fail_at(disk.steps() + 1, {Fault::Kind::io, Fault::Effect::none});
