@@ -158,18 +158,21 @@ void Subscriber::begin_at_time(std::int64_t time_ms) {
     return;
   }
   backfill_ = std::move(*opened);
-  backfill_->start_at(time_ms, [self = shared_from_this()](Result<Backfill::TimeStart> found) {
-    self->host_.post([self, found = std::move(found)] {
-      if (self->is_gone()) return;
-      if (!found) {
-        log_warn("a subscriber cannot be given a position: " + to_string(found.error()));
-        self->end(EndReason::read_failed, {}, self->host_.options->linger);
-        return;
-      }
-      if (found->is_before_oldest) self->first_words_ = outdated_cursor_frame();
-      self->begin_after(found->after);
-    });
-  });
+  // Whoever asks for a time to come gets what comes from now on, not from when it was looked up.
+  const Seq newest = host_.archive->newest(feed.stream, feed.epoch);
+  backfill_->start_at(
+      time_ms, [self = shared_from_this(), newest](Result<Backfill::TimeStart> found) {
+        self->host_.post([self, newest, found = std::move(found)] {
+          if (self->is_gone()) return;
+          if (!found) {
+            log_warn("a subscriber cannot be given a position: " + to_string(found.error()));
+            self->end(EndReason::read_failed, {}, self->host_.options->linger);
+            return;
+          }
+          if (found->is_before_oldest) self->first_words_ = outdated_cursor_frame();
+          self->begin_after(std::min(found->after, newest));
+        });
+      });
 }
 
 void Subscriber::begin_after(Seq after) {

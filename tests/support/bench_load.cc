@@ -78,7 +78,9 @@ class BenchLoad::Run {
 
   void operator()() {
     try {
-      for (std::size_t i = 0; i < options_.subscribers; ++i) connect(i);
+      for (std::size_t i = 0; i < count(); ++i) {
+        connect(i, options_.places.empty() ? common_ : options_.places[i]);
+      }
       state_.connected = members_.size();
       ring();
       if (options_.reads) read_all();
@@ -93,20 +95,25 @@ class BenchLoad::Run {
  private:
   struct Member {
     NetStream stream;
-    std::size_t at;  // bytes of the wire that it has got
+    std::size_t at;        // bytes of the wire that it has got
+    std::size_t stop = 0;  // reads no further; 0: that of all
   };
+
+  std::size_t count() const {
+    return options_.places.empty() ? options_.subscribers : options_.places.size();
+  }
 
   void ring() const {
     const std::uint64_t one = 1;
     if (::write(bell_, &one, sizeof one) != sizeof one) throw std::runtime_error("no bell");
   }
 
-  void connect(std::size_t number) {
+  void connect(std::size_t number, const LoadPlace& place) {
     NetStream stream = connect_stream(options_.port, {});
     const std::string request = fmt::format(
         "GET {} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-        options_.target, options_.port);
+        place.target, options_.port);
     if (!write_all(stream, as_bytes(request), deadline_from_now())) {
       throw std::runtime_error(fmt::format("subscriber {} cannot ask", number));
     }
@@ -124,7 +131,8 @@ class BenchLoad::Run {
     if (!reply.starts_with("HTTP/1.1 101")) {
       throw std::runtime_error(fmt::format("subscriber {} is refused: {}", number, reply));
     }
-    members_.push_back({std::move(stream), wire_.begin_of(options_.first)});
+    const std::size_t end = place.frames > 0 ? wire_.begin_of(place.first + place.frames) : 0;
+    members_.push_back({std::move(stream), wire_.begin_of(place.first), end});
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.u64 = number;
@@ -150,8 +158,9 @@ class BenchLoad::Run {
     if (got <= 0) {
       throw std::runtime_error(fmt::format("subscriber {} was left by the server", number));
     }
-    const auto size = static_cast<std::size_t>(got);
     const std::size_t before = member.at;
+    const std::size_t wanted = member.stop > 0 ? member.stop - before : kReadBytes;
+    const std::size_t size = std::min(static_cast<std::size_t>(got), wanted);
     if (size > wire_.bytes.size() - before ||
         std::memcmp(buffer_.data(), wire_.bytes.data() + before, size) != 0) {
       throw std::runtime_error(
@@ -160,7 +169,11 @@ class BenchLoad::Run {
     }
     member.at += size;
     if (state_.takes_latency) count_latency(before, member.at);
-    const std::size_t target = state_.target;
+    const std::size_t target = member.stop > 0 ? member.stop : state_.target.load();
+    // What the server says behind its last frame is left unread.
+    if (member.at == member.stop) {
+      ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, member.stream.fd(), nullptr);
+    }
     if (before < target && member.at >= target && ++state_.at_target == members_.size()) ring();
   }
 
@@ -174,6 +187,7 @@ class BenchLoad::Run {
 
   const BenchWire& wire_;
   const LoadOptions options_;
+  const LoadPlace common_{options_.target, options_.first, 0};
   State& state_;
   const std::atomic<std::uint64_t>* const sent_ns_;
   const int bell_;
@@ -185,11 +199,14 @@ class BenchLoad::Run {
 BenchLoad::BenchLoad(const BenchWire& wire, const LoadOptions& options,
                      const std::vector<int>& cores)
     : wire_(wire),
-      subscribers_(options.subscribers),
+      subscribers_(options.places.empty() ? options.subscribers : options.places.size()),
       first_(options.first),
       sent_ns_(static_cast<std::atomic<std::uint64_t>*>(
           map_shared(std::max<std::size_t>(1, wire.size()) * sizeof *sent_ns_))),
-      bell_(::eventfd(0, EFD_CLOEXEC)) {
+      bell_(::eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE)) {  // a ring is a ring
+
+  if (options.expected > 0) expect(options.expected);
+  has_to_wait_ = has_to_wait_ || !options.places.empty();
   process_ = std::make_unique<ForkedProcess>(
       cores, [&] { Run(wire, options, *state_, sent_ns_, bell_.get())(); });
   wait_for_bell("upgrades");

@@ -31,12 +31,22 @@ class LatencyCounts {
   std::array<std::atomic<std::uint64_t>, 64 * kSteps> counts_{};
 };
 
+// What one of many asks for, and the frames that it gets; then it reads no more.
+struct LoadPlace {
+  std::string target;
+  std::size_t first = 0;  // frame of the wire
+  std::size_t frames = 0;
+};
+
 struct LoadOptions {
   std::uint16_t port = 0;
   std::size_t subscribers = 1;
   std::string target;     // of the request
   std::size_t first = 0;  // frame of the wire that comes first
   bool reads = true;      // false: not a byte after the handshake
+  // So many frames of the wire are expected before anybody asks, where the server begins at once.
+  std::size_t expected = 0;
+  std::vector<LoadPlace> places;  // in place of all but port: a subscriber for each
 };
 
 class BenchLoad {

@@ -165,15 +165,16 @@ BenchServer::BenchServer(const std::string& verb, std::vector<std::string> argum
   process_ = std::make_unique<NetworkProcess>(std::move(arguments));
 }
 
-void BenchServer::wait_until_durable(std::int64_t seq) const {
+void wait_until_durable(const NetworkProcess& server, std::int64_t seq) {
   const Deadline deadline = deadline_from_now();
   for (;;) {
-    const auto health = nlohmann::json::parse(http_get(port(), "/xrpc/_health").body);
+    const auto health = nlohmann::json::parse(http_get(server.port(), "/xrpc/_health").body);
     for (const auto& stream : health["streams"]) {
       if (stream["name"] == "repos" && stream["seq"].is_number() && stream["seq"] >= seq) return;
     }
     if (std::chrono::steady_clock::now() >= deadline) {
-      fail(fmt::format("waited in vain for seq {}: {}\n{}", seq, health.dump(), error_text()));
+      fail(fmt::format("waited in vain for seq {}: {}\n{}", seq, health.dump(),
+                       server.error_text()));
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }

@@ -57,6 +57,10 @@ struct MemoryUse {
 };
 MemoryUse memory_use(pid_t process);
 
+// Until _health of that server says that this seq of the stream `repos`, or a later one, is
+// durable. Looks a hundred times a second.
+void wait_until_durable(const NetworkProcess& server, std::int64_t seq);
+
 // The program as it is released, on an archive of its own, in memory where there is such a place.
 class BenchServer {
  public:
@@ -66,9 +70,7 @@ class BenchServer {
   pid_t id() const { return process_->id(); }
   std::uint16_t port() const { return process_->port(); }
   std::string error_text() const { return process_->error_text(); }
-  // Until _health says that this seq of the stream `repos`, or a later one, is durable. Looks a
-  // hundred times a second.
-  void wait_until_durable(std::int64_t seq) const;
+  void wait_until_durable(std::int64_t seq) const { test::wait_until_durable(*process_, seq); }
 
  private:
   TempDir dir_{TempDir::Where::memory};

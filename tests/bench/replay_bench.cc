@@ -1,0 +1,264 @@
+// Replay from disk by the real server, against what any server of compressed frames has to do:
+// decompress them and send them.
+//
+// Server, denominator and subscribers are processes of their own, pinned; what counts is the CPU
+// time of the whole server, per delivered frame. Each subscriber compares every byte with what was
+// archived: one that differs, and there are no figures.
+//
+// Usage: replay_bench [--scale X] [--json]
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/bench/fanout_contest.h"
+#include "tests/support/bench_load.h"
+#include "tests/support/bench_process.h"
+#include "tests/support/bench_report.h"
+#include "tests/support/bench_unpacker.h"
+#include "tests/support/simulation_wire.h"
+
+namespace standpipe::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kFrames = 60'000;  // 340 MB: more than the server's cache
+constexpr std::size_t kTogether = 10;
+constexpr std::size_t kPlaces = 100;
+constexpr std::size_t kFramesOfPlace = 400;
+constexpr std::size_t kGroupFrames = 64;
+constexpr std::size_t kGroupBytes = 256 << 10;
+constexpr std::string_view kTarget = "/xrpc/com.atproto.sync.subscribeRepos?cursor=";
+
+struct Setting {
+  double scale = 1;
+  bool is_json = false;
+  BenchCores cores;
+};
+
+// What one round of something took, per delivered frame.
+struct Taken {
+  double cpu_us = 0;
+  double wall_us = 0;
+};
+
+class Bench {
+ public:
+  explicit Bench(Setting setting)
+      : setting_(std::move(setting)),
+        pinned_(setting_.cores.load),
+        archive_(dir_ / "archive"),
+        rounds_(setting_.scale < 0.5 ? 3 : 5) {
+    tell("making frames");
+    const auto frames = static_cast<std::size_t>(setting_.scale * kFrames);
+    feed_ = simulated_wire(std::max<std::size_t>(frames, 2'000), 20'000);
+    packed_ = pack_wire(feed_, kGroupFrames, kGroupBytes);
+    fill_archive();
+  }
+
+  std::vector<BenchRow> run();
+
+ private:
+  void tell(const std::string& what) const { fmt::print(stderr, "replay: {}\n", what); }
+
+  void fill_archive();
+  std::unique_ptr<NetworkProcess> serve() const;
+  // From before the first asks until the last has all that it wants.
+  Taken take(pid_t server, const LoadOptions& load, std::size_t delivered) const;
+  Taken take_all(pid_t server, std::uint16_t port, std::size_t subscribers) const;
+  Taken take_places(const NetworkProcess& server);
+  Taken take_cold();
+  void forget_pages() const;
+  void add_row(std::string path, std::string against, double figure, std::string unit,
+               std::string detail, std::optional<double> at_most = {},
+               std::optional<double> at_least = {});
+
+  const Setting setting_;
+  const PinnedHere pinned_;
+  TempDir dir_;  // on the disk
+  const fs::path archive_;
+  const std::size_t rounds_;
+  BenchWire feed_;
+  PackedWire packed_;
+  std::mt19937_64 random_{20261124};
+  std::vector<BenchRow> rows_;
+};
+
+void Bench::fill_archive() {
+  tell(fmt::format("archiving {} frames, {} MB", feed_.size(), feed_.bytes.size() >> 20));
+  BenchFeeder feeder;
+  NetworkProcess mirror({"mirror", "--data", archive_.string(), "--quiet", "--log-level", "warn",
+                         "--min-free", "0", "--upstream", feeder.url()});
+  feeder.accept();
+  feeder.send(feed_.bytes);
+  wait_until_durable(mirror, feed_.seqs.back());
+  mirror.stop();
+}
+
+std::unique_ptr<NetworkProcess> Bench::serve() const {
+  // A third of the frames at most: what is measured is read from the archive.
+  std::vector<std::string> arguments = {"serve",   "--data",      archive_.string(),
+                                        "--quiet", "--log-level", "warn"};
+  const std::vector<std::string> limits = {
+      "--connections-per-address",
+      "10000",
+      "--stall-timeout",
+      "1h",
+      "--network-threads",
+      "1",
+      "--cache-bytes",
+      std::to_string(std::min<std::size_t>(128 << 20, feed_.bytes.size() / 3))};
+  arguments.insert(arguments.end(), limits.begin(), limits.end());
+  const PinnedHere pinned(setting_.cores.server);
+  return std::make_unique<NetworkProcess>(std::move(arguments));
+}
+
+Taken Bench::take(pid_t server, const LoadOptions& load, std::size_t delivered) const {
+  const double cpu = process_cpu_seconds(server);
+  const std::uint64_t begin = monotonic_ns();
+  BenchLoad readers(feed_, load, setting_.cores.load);
+  readers.wait();
+  const double wall = static_cast<double>(monotonic_ns() - begin) / 1e3;
+  const auto frames = static_cast<double>(delivered);
+  return {(process_cpu_seconds(server) - cpu) * 1e6 / frames, wall / frames};
+}
+
+Taken Bench::take_all(pid_t server, std::uint16_t port, std::size_t subscribers) const {
+  LoadOptions load;
+  load.port = port;
+  load.subscribers = subscribers;
+  load.target = fmt::format("{}0", kTarget);
+  load.expected = feed_.size();
+  return take(server, load, feed_.size() * subscribers);
+}
+
+// Each at a place of its own, some hundred frames from there.
+Taken Bench::take_places(const NetworkProcess& server) {
+  LoadOptions load;
+  load.port = server.port();
+  for (std::size_t i = 0; i < kPlaces; ++i) {
+    const std::size_t first = 1 + random_() % (feed_.size() - kFramesOfPlace - 1);
+    load.places.push_back({fmt::format("{}{}&until={}", kTarget, feed_.seqs[first - 1],
+                                       feed_.seqs[first + kFramesOfPlace - 1]),
+                           first, kFramesOfPlace});
+  }
+  return take(server.id(), load, kPlaces * kFramesOfPlace);
+}
+
+// The system keeps no page of the archive, and the server is a new one.
+Taken Bench::take_cold() {
+  forget_pages();
+  const auto server = serve();
+  const Taken taken = take_all(server->id(), server->port(), 1);
+  server->stop();
+  return taken;
+}
+
+void Bench::forget_pages() const {
+  for (const auto& entry : fs::recursive_directory_iterator(archive_)) {
+    if (!entry.is_regular_file()) continue;
+    const FileDescriptor file(::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC));
+    if (file.get() < 0) continue;
+    ::fsync(file.get());  // what is not written yet cannot be forgotten
+    ::posix_fadvise(file.get(), 0, 0, POSIX_FADV_DONTNEED);
+  }
+}
+
+void Bench::add_row(std::string path, std::string against, double figure, std::string unit,
+                    std::string detail, std::optional<double> at_most,
+                    std::optional<double> at_least) {
+  BenchRow row;
+  row.path = std::move(path);
+  row.against = std::move(against);
+  row.figure = figure;
+  row.unit = std::move(unit);
+  row.detail = std::move(detail);
+  row.at_most = at_most;
+  row.at_least = at_least;
+  rows_.push_back(std::move(row));
+}
+
+Spread spread_of(const std::vector<Taken>& rounds, double Taken::*what) {
+  std::vector<double> values;
+  for (const Taken& round : rounds) values.push_back(round.*what);
+  const auto [least, most] = std::minmax_element(values.begin(), values.end());
+  return {median(values), *least, *most};
+}
+
+std::vector<BenchRow> Bench::run() {
+  const auto server = serve();
+  const BenchUnpacker unpacker(packed_, setting_.cores.server);
+  std::vector<Taken> one, together, places, cold, unpacked;
+  take_all(server->id(), server->port(), 1);  // opens the tables
+  for (std::size_t round = 1; round <= rounds_; ++round) {
+    tell(fmt::format("round {} of {}", round, rounds_));
+    one.push_back(take_all(server->id(), server->port(), 1));
+    unpacked.push_back(take_all(unpacker.id(), unpacker.port(), 1));
+    together.push_back(take_all(server->id(), server->port(), kTogether));
+    places.push_back(take_places(*server));
+    cold.push_back(take_cold());
+  }
+  const Spread one_us = spread_of(one, &Taken::cpu_us);
+  const Spread unpacked_us = spread_of(unpacked, &Taken::cpu_us);
+  const Spread together_us = spread_of(together, &Taken::cpu_us);
+  const Spread places_us = spread_of(places, &Taken::cpu_us);
+  const Spread cold_us = spread_of(cold, &Taken::cpu_us);
+  const Spread cold_wall = spread_of(cold, &Taken::wall_us);
+  const Spread one_wall = spread_of(one, &Taken::wall_us);
+  const double megabytes = static_cast<double>(feed_.bytes.size()) / 1e6;
+  const auto rate = [&](const Spread& wall_us) {
+    return megabytes * 1e6 / (wall_us.middle * static_cast<double>(feed_.size()));
+  };
+  add_row("replay from disk, one reader", "zstd decompress + raw send, in memory, serial",
+          unpacked_us.middle / one_us.middle, "x",
+          fmt::format("{} against {} a frame; {:.0f} MB/s", to_string(one_us),
+                      to_string(unpacked_us), rate(one_wall)),
+          {}, 0.8);
+  add_row("ten replays of one range together", "ten apart", together_us.middle / one_us.middle, "x",
+          fmt::format("{} against {} a delivered frame", to_string(together_us), to_string(one_us)),
+          0.5);
+  add_row(fmt::format("{} replays of {} frames at random places", kPlaces, kFramesOfPlace),
+          "one reader", places_us.middle / one_us.middle, "x",
+          fmt::format("{} against {} a delivered frame, handshakes included", to_string(places_us),
+                      to_string(one_us)));
+  add_row("one reader, nothing in the system's cache", "the same with all of it there",
+          cold_us.middle / one_us.middle, "x",
+          fmt::format("{} against {} a frame; {:.0f} against {:.0f} MB/s", to_string(cold_us),
+                      to_string(one_us), rate(cold_wall), rate(one_wall)));
+  return rows_;
+}
+
+}  // namespace
+}  // namespace standpipe::test
+
+int main(int argc, char** argv) {
+  using namespace standpipe::test;
+  CLI::App app("Replay from disk against decompression and a raw send");
+  Setting setting;
+  app.add_option("--scale", setting.scale, "size of the archive, in parts of 340 MB")
+      ->check(CLI::Range(0.05, 30.0));
+  app.add_flag("--json", setting.is_json, "one JSON object");
+  CLI11_PARSE(app, argc, argv);
+  try {
+    setting.cores = bench_cores();
+    const bool is_json = setting.is_json;
+    const std::vector<BenchRow> rows = Bench(std::move(setting)).run();
+    fmt::print("{}", is_json ? format_rows_json("replay_bench", rows) : format_rows(rows));
+    return 0;
+  } catch (const std::exception& thrown) {
+    fmt::print(stderr, "replay_bench: no figures: {}\n", thrown.what());
+    return 1;
+  }
+}
