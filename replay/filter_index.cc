@@ -47,16 +47,10 @@ std::uint32_t any_collection() {
   return hash;
 }
 
-// The key of filters that pass everything.
-std::uint32_t anything() {
-  static const std::uint32_t hash = hash_of("");
-  return hash;
-}
-
 }  // namespace
 
 FilterIndex::Id FilterIndex::add(std::shared_ptr<const FrameFilter> filter) {
-  STANDPIPE_ASSERT(filter != nullptr, "a filter is indexed");
+  STANDPIPE_ASSERT(filter != nullptr && !filter->passes_all(), "what is indexed has a key");
   Id id = static_cast<Id>(slots_.size());
   if (free_slots_.empty()) {
     slots_.emplace_back();
@@ -67,9 +61,7 @@ FilterIndex::Id FilterIndex::add(std::shared_ptr<const FrameFilter> filter) {
   const FrameFilter& wanted = *filter;
   slots_[id].filter = std::move(filter);
   ++count_;
-  if (wanted.passes_all()) {
-    add_key(id, anything());
-  } else if (!wanted.dids().empty()) {
+  if (!wanted.dids().empty()) {
     slots_[id].entries.reserve(wanted.dids().size());
     for (const std::string& did : wanted.dids()) add_key(id, hash_of(did));
   } else {
@@ -90,7 +82,7 @@ void FilterIndex::remove(Id id) {
     free_entry_ = at;
     --entries_used_;
   }
-  if (slot.filter->dids().empty() && !slot.filter->passes_all()) --by_collection_;
+  if (slot.filter->dids().empty()) --by_collection_;
   slot = Slot();
   free_slots_.push_back(id);
   --count_;
@@ -167,17 +159,13 @@ void FilterIndex::match(const FrameSpan& span, std::size_t i, std::vector<Id>& i
   if (count_ == 0 || span.frames[i].length == 0) return;  // erased: passes no filter
   ++frame_;
   const FrameKeys keys = span.keys != nullptr ? span.keys[i] : frame_keys(span.frame_of(i));
-  Envelope envelope;
-  envelope.kind = keys.kind;
-  envelope.did = keys.did;
-  envelope.ops_total = keys.ops_total;
+  const Envelope envelope = envelope_of(keys);
   std::span<const EnvelopeOp> ops(&keys.first_op, std::min<std::size_t>(keys.ops_total, 1));
   if (keys.ops_total > 1) {
     ops_.resize(keys.ops_total);
     scan_frame(span.frame_of(i), ops_);
     ops = ops_;
   }
-  ask(anything(), envelope, ops, ids);
   if (!keys.did.empty()) ask(hash_of(keys.did), envelope, ops, ids);
   if (by_collection_ == 0) return;
   if (keys.kind != FrameKind::commit) {

@@ -25,7 +25,7 @@ class FilterIndex {
   // Small, and given again once its filter is removed.
   using Id = std::uint32_t;
 
-  // `filter` is not null; one that passes everything is found by every frame that is not erased.
+  // Aborts if `filter` is null or passes everything.
   Id add(std::shared_ptr<const FrameFilter> filter);
   // Aborts if `id` is not of a filter that is here.
   void remove(Id id);

@@ -17,6 +17,14 @@ FrameKeys frame_keys(ByteView frame) {
   return keys;
 }
 
+Envelope envelope_of(const FrameKeys& keys) {
+  Envelope envelope;
+  envelope.kind = keys.kind;
+  envelope.did = keys.did;
+  envelope.ops_total = keys.ops_total;
+  return envelope;
+}
+
 ByteView FrameSpan::frame_of(std::size_t i) const {
   const ByteView whole = as_bytes(wire_of(i));
   return whole.subspan(storage::pinned_header_size(whole));
@@ -26,11 +34,7 @@ bool passes(const FrameFilter& filter, const FrameSpan& span, std::size_t i) {
   if (span.frames[i].length == 0) return false;  // erased
   if (span.keys == nullptr || span.keys[i].ops_total > 1) return filter.passes(span.frame_of(i));
   const FrameKeys& keys = span.keys[i];
-  Envelope envelope;
-  envelope.kind = keys.kind;
-  envelope.did = keys.did;
-  envelope.ops_total = keys.ops_total;
-  return filter.passes(envelope, {&keys.first_op, keys.ops_total});
+  return filter.passes(envelope_of(keys), {&keys.first_op, keys.ops_total});
 }
 
 }  // namespace standpipe::replay

@@ -21,6 +21,7 @@ struct FrameKeys {
   EnvelopeOp first_op;  // most commits have one; of others the frame itself is asked
 };
 FrameKeys frame_keys(ByteView frame);
+Envelope envelope_of(const FrameKeys& keys);  // nothing in it but what is in the keys
 
 // A stretch of a LiveLog segment or of a run of the archive: the sender does not know which.
 struct FrameSpan {

@@ -110,6 +110,7 @@ class Subscriber : public std::enable_shared_from_this<Subscriber> {
   // -- Waiting in the index of the view
   void park();
   void unpark();
+  Seq passed_over() const;
   Seq done_up_to() const;  // the position, also while it is not moved for each frame
 
   // -- Reading what the peer sends

@@ -79,21 +79,24 @@ void Subscriber::wake() {
   host_.schedule(shared_from_this());
 }
 
+// While it is parked: nothing up to here passes its filter.
+Seq Subscriber::passed_over() const {
+  return found_.count > 0 ? before_found_ : view_->looked_up();
+}
+
 Seq Subscriber::done_up_to() const {
   const Seq after = subscription_.position().after;
   if (!is_parked_) return after;
-  const Seq passed_over = found_.count > 0 ? before_found_ : view_->looked_up();
   const auto& until = subscription_.until();
-  return std::max(after, until ? std::min(passed_over, *until) : passed_over);
+  return std::max(after, until ? std::min(passed_over(), *until) : passed_over());
 }
 
 void Subscriber::unpark() {
   if (!is_parked_) return;
   const Seq after = done_up_to();
   is_parked_ = false;
-  const Seq passed_over = found_.count > 0 ? before_found_ : view_->looked_up();
   place_ = found_.count > 0 ? found_place_ : view_->place();
-  if (after < passed_over) place_ = {};  // it ends before that place
+  if (after < passed_over()) place_ = {};  // it ends before that place
   found_.to = has_more_found_ ? found_.seqs[found_.count - 1] : view_->looked_up();
   subscription_.look_only_at(found_);
   subscription_.move_to(after);

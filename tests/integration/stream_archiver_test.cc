@@ -4,13 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <future>
 #include <string>
 #include <thread>
 
 #include "tests/support/archiver_fixture.h"
-#include "tests/support/fault_fs.h"
 #include "tests/support/repo_maker.h"
 
 namespace standpipe::test {
@@ -34,12 +32,6 @@ Bytes too_slow() {
              "a2617460626f7020a2656572726f726f436f6e73756d6572546f6f536c6f77676d657373616765"
              "60")
       .value();
-}
-
-std::size_t bytes_of(const FrameMap& frames) {
-  std::size_t bytes = 0;
-  for (const auto& [seq, frame] : frames) bytes += frame.size();
-  return bytes;
 }
 
 using StreamArchiverTest = ArchiverFixture;
@@ -292,134 +284,6 @@ TEST_F(StreamArchiverTest, AnEpochThatSomebodyBeganIsFollowed) {
 
 // -- The archive refuses --------------------------------------------------------------------------
 
-TEST_F(StreamArchiverTest, AFullDiskIsWaitedForAndNothingIsMissingThen) {
-  std::atomic<std::uint64_t> free = 5'000;
-  options.free_bytes = [&] { return free.load(); };
-  options.free_bytes_min = 1'000;
-  given_archive();
-  given_upstream(1, 5);
-  start();
-  wait_for_newest(5);
-  free = 999;
-  server().append(frames(6, 9));
-  wait_for_state(StreamState::disk_full);
-  EXPECT_THAT(status().last_error, HasSubstr("999"));
-  EXPECT_THAT(fatal(), IsEmpty());
-  server().append(frames(10, 12));
-  free = 1'000;
-  wait_for_newest(12);
-  stop();
-  EXPECT_EQ(differences(stored(1, 12), read_all()), "");
-  EXPECT_THAT(gaps(), IsEmpty());
-  EXPECT_THAT(cursors(), ElementsAre(0, 5));
-}
-
-TEST_F(StreamArchiverTest, AWriteThatFailsEndsItOnceAndNothingMoreIsPublished) {
-  std::filesystem::create_directories(archive_dir());
-  FaultFs disk(archive_dir());
-  options.env = disk.env();
-  given_archive();
-  UpstreamOptions paced;
-  paced.frames = frames(1, 50);
-  paced.is_paced = true;
-  given_upstream(std::move(paced));
-  start();
-  server().release(5);
-  wait_for_newest(5);
-  disk.fail_next(".log", {});
-  server().release_all();
-  wait_for_state(StreamState::failed);
-  EXPECT_THAT(status().last_error, HasSubstr("IO error: injected"));
-  const std::vector<std::string> told = durable();
-  EXPECT_THAT(told, ElementsAre("1:1", "1:2", "1:3", "1:4", "1:5"));
-  server().wait_for_end(0);
-  stop();
-  EXPECT_THAT(fatal(), ElementsAre(Errc::io));
-  EXPECT_EQ(durable(), told);
-  EXPECT_EQ(server().connections().size(), 1U);
-  crash();
-}
-
-// Upstream is not asked again for what turns out to be stored: so it must be told of here.
-TEST_F(StreamArchiverTest, WhatAFailedCommitStoredAllTheSameIsPublishedAfterTheReopen) {
-  std::filesystem::create_directories(archive_dir());
-  FaultFs disk(archive_dir());
-  options.env = disk.env();
-  given_archive();
-  UpstreamOptions paced;
-  paced.frames = frames(1, 50);
-  paced.is_paced = true;
-  given_upstream(std::move(paced));
-  start();
-  server().release(5);
-  wait_for_newest(5);
-  disk.fail_next(".log", {Fault::Kind::no_space, Fault::Effect::whole});
-  server().release(3);
-  server().wait_for_connections(2);
-  // The first of them is stored, with whatever was in its commit.
-  EXPECT_GE(server().connection(1).cursor, 6);
-  server().release_all();
-  wait_for_newest(50);
-  stop();
-  std::int64_t told = 0;
-  for (const std::string& one : durable()) {
-    const std::int64_t seq = std::stoll(one.substr(2));
-    ASSERT_LE(seq, told + 1) << "nobody was told of seq " << told + 1;
-    told = std::max(told, seq);
-  }
-  EXPECT_EQ(told, 50);
-  EXPECT_EQ(differences(stored(1, 50), read_all()), "");
-  crash();
-}
-
-// Two batches, for the partition rolls between them; the second finds no room. The first is stored:
-// who is live is told of it though the disk stays full.
-TEST_F(StreamArchiverTest, TheDurableHalfOfAFailedCommitIsPublishedAtOnce) {
-  std::filesystem::create_directories(archive_dir());
-  FaultFs disk(archive_dir());
-  options.env = disk.env();
-  options.partition_bytes_max = 8 * make_frame(1).size();
-  std::atomic<int> batches = 0;
-  std::atomic<bool> is_rolling = false;
-  options.on_step = [&](std::string_view step) {
-    if (is_rolling && step == "commit" && ++batches == 1) disk.set_capacity(disk.used_bytes());
-  };
-  given_archive();
-  UpstreamOptions paced;
-  paced.frames = frames(1, 40);
-  paced.is_paced = true;
-  given_upstream(std::move(paced));
-  // All of what follows is in one commit: the writer is held until it has come.
-  std::promise<void> is_publishing;
-  std::promise<void> go_on;
-  while_publishing = [&, is_first = true]() mutable {
-    if (!std::exchange(is_first, false)) return;
-    is_publishing.set_value();
-    go_on.get_future().wait();
-  };
-  start();
-  server().release(1);
-  is_publishing.get_future().wait();
-  is_rolling = true;
-  server().release(27);
-  const std::size_t queued = bytes_of(stored(2, 28)) + 27 * 48;
-  wait_for("a queue", [&](const StreamStatus& now) { return now.queue_bytes == queued; });
-  go_on.set_value();
-  wait_for_state(StreamState::disk_full);
-  const auto newest = to_int(archive().newest(stream(), epoch()));
-  const std::vector<std::string> told = durable();
-  EXPECT_GT(newest, 1);
-  EXPECT_LT(newest, 28);
-  EXPECT_GE(told.size(), static_cast<std::size_t>(newest));
-  disk.set_capacity(std::nullopt);
-  server().release_all();
-  wait_for_newest(40);
-  stop();
-  EXPECT_EQ(differences(stored(1, 40), read_all()), "");
-  EXPECT_EQ(durable().size(), 40U);
-  crash();
-}
-
 TEST_F(StreamArchiverTest, AStreamThatIsBeingAppendedToIsRefused) {
   given_archive();
   append(1);
@@ -451,26 +315,16 @@ TEST_F(StreamArchiverTest, WhatCannotBeginIsRefusedBeforeAnybodyIsDialled) {
 
 TEST_F(StreamArchiverTest, StopMakesWhatIsQueuedDurable) {
   given_archive();
-  UpstreamOptions paced;
-  paced.frames = frames(1, 200);
-  paced.is_paced = true;
-  given_upstream(std::move(paced));
-  std::promise<void> is_publishing;
-  std::promise<void> go_on;
-  while_publishing = [&, is_first = true]() mutable {
-    if (!std::exchange(is_first, false)) return;
-    is_publishing.set_value();
-    go_on.get_future().wait();
-  };
+  given_paced_upstream(200);
+  hold_writer();
   start();
   server().release(1);
-  is_publishing.get_future().wait();
+  wait_until_held();
   server().release_all();
-  const std::size_t queued = bytes_of(stored(2, 200)) + 199 * 48;
-  wait_for("a full queue", [&](const StreamStatus& now) { return now.queue_bytes == queued; });
+  wait_until_queued(2, 200);
   std::future<void> stopped = std::async(std::launch::async, [&] { stream_archiver().stop(); });
   server().wait_for_end(0);  // upstream goes first
-  go_on.set_value();
+  let_writer_go();
   stopped.get();
   EXPECT_EQ(state(), "stopped");
   EXPECT_EQ(status().newest, Seq{200});

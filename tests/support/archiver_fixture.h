@@ -6,15 +6,20 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <filesystem>
 #include <functional>
+#include <future>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "archiver/stream_archiver.h"
 #include "tests/support/appender_fixture.h"
+#include "tests/support/fault_fs.h"
 #include "tests/support/net_stream.h"
 #include "tests/support/scripted_upstream.h"
 
@@ -29,7 +34,11 @@ class ArchiverFixture : public AppenderFixture {
     stream_options.upstream.reconnect.delay_min = std::chrono::milliseconds(1);
     stream_options.upstream.reconnect.delay_max = std::chrono::milliseconds(1);
   }
-  ~ArchiverFixture() override { stop(); }
+  ~ArchiverFixture() override {
+    let_go_ = {};  // whoever is still held goes on
+    stop();
+    crash();  // before its disk goes
+  }
 
   // Frames `first` to `last`, inclusive, as the upstream has them.
   static std::vector<UpstreamFrame> frames(std::int64_t first, std::int64_t last) {
@@ -46,6 +55,12 @@ class ArchiverFixture : public AppenderFixture {
     return out;
   }
 
+  static std::size_t bytes_of(const FrameMap& frames) {
+    std::size_t bytes = 0;
+    for (const auto& [seq, frame] : frames) bytes += frame.size();
+    return bytes;
+  }
+
   ScriptedUpstream& given_upstream(UpstreamOptions script) {
     server_ = std::make_unique<ScriptedUpstream>(std::move(script));
     return *server_;
@@ -55,7 +70,21 @@ class ArchiverFixture : public AppenderFixture {
     script.frames = frames(first, last);
     return given_upstream(std::move(script));
   }
+  // Has seqs 1 to `last`, and sends those that are released.
+  ScriptedUpstream& given_paced_upstream(std::int64_t last) {
+    UpstreamOptions script;
+    script.frames = frames(1, last);
+    script.is_paced = true;
+    return given_upstream(std::move(script));
+  }
   ScriptedUpstream& server() { return *server_; }
+
+  // The archive is made on a disk that fails when it is told to.
+  void given_failing_disk() {
+    std::filesystem::create_directories(archive_dir());
+    disk.emplace(archive_dir());
+    options.env = disk->env();
+  }
 
   Result<void> try_start() {
     storage::StreamSpec spec;
@@ -114,6 +143,26 @@ class ArchiverFixture : public AppenderFixture {
              [&](const archiver::StreamStatus& now) { return now.state == state; });
   }
 
+  void wait_until_queued(std::int64_t first, std::int64_t last) {
+    constexpr std::size_t kBeside = 48;  // what a message takes in the queue beside its bytes
+    const std::size_t queued =
+        bytes_of(stored(first, last)) + static_cast<std::size_t>(last - first + 1) * kBeside;
+    wait_for("a queue",
+             [&](const archiver::StreamStatus& now) { return now.queue_bytes == queued; });
+  }
+
+  // The writer stands in its first publication until it is let go: what comes meanwhile goes
+  // together.
+  void hold_writer() {
+    while_publishing_ = [this, is_first = true]() mutable {
+      if (!std::exchange(is_first, false)) return;
+      is_publishing_.set_value();
+      let_go_.get_future().wait();
+    };
+  }
+  void wait_until_held() { is_publishing_.get_future().wait(); }
+  void let_writer_go() { let_go_.set_value(); }
+
   // What on_durable was told, in order: "1:17" is seq 17 of epoch 1.
   std::vector<std::string> durable() const {
     const std::lock_guard lock(mutex_);
@@ -136,11 +185,11 @@ class ArchiverFixture : public AppenderFixture {
   }
 
   archiver::StreamOptions stream_options;
-  std::function<void()> while_publishing;  // on the writer's thread, within on_durable
+  std::optional<FaultFs> disk;
 
  private:
   void note(storage::EpochNumber number, const storage::CommitReport& report) {
-    if (while_publishing) while_publishing();
+    if (while_publishing_) while_publishing_();
     const std::lock_guard lock(mutex_);
     for (const auto& seqs : seqs_of(report)) {
       for (const std::int64_t seq : seqs) {
@@ -152,6 +201,8 @@ class ArchiverFixture : public AppenderFixture {
   }
 
   std::unique_ptr<ScriptedUpstream> server_;
+  std::function<void()> while_publishing_;  // on the writer's thread, within on_durable
+  std::promise<void> is_publishing_, let_go_;
   mutable std::mutex mutex_;  // guards everything below, but for the archiver
   std::vector<std::string> durable_;
   std::vector<int> began_;
