@@ -25,6 +25,7 @@
 
 #include "schema/frame.h"
 #include "tests/bench/fanout_contest.h"
+#include "tests/bench/fanout_filters.h"
 #include "tests/support/bench_load.h"
 #include "tests/support/bench_process.h"
 #include "tests/support/bench_report.h"
@@ -64,56 +65,6 @@ std::size_t steps_of(std::size_t subscribers, const Setting& setting) {
 
 std::string target_of(const BenchWire& feed, const std::string& filter = "") {
   return fmt::format("{}?cursor={}{}", kPath, feed.seqs[kWarmFrames - 1], filter);
-}
-
-// -- Filters --------------------------------------------------------------------------------------
-
-constexpr std::string_view kCollection = "app.bsky.feed.like";
-constexpr std::size_t kWantedDids = 10'000;
-
-// Commits of one collection, and what is no commit: as the README says it.
-bool touches_collection(ByteView frame) {
-  const FrameScan scan = scan_frame(frame);
-  if (scan.envelope.kind != FrameKind::commit) return true;
-  OpReader ops(scan.envelope);
-  for (EnvelopeOp op; ops.next(op);) {
-    if (op.collection() == kCollection) return true;
-  }
-  return false;
-}
-
-// Every other account of the feed, and others up to 10,000 that are not in it.
-std::set<std::string, std::less<>> wanted_dids(const BenchWire& feed) {
-  std::set<std::string, std::less<>> all, wanted;
-  for (std::size_t i = 0; i < feed.size(); ++i) {
-    all.insert(std::string(scan_frame(feed.payload(i)).envelope.did));
-  }
-  bool takes = false;
-  for (const std::string& did : all) {
-    if ((takes = !takes) && wanted.size() < kWantedDids / 2) wanted.insert(did);
-  }
-  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz234567";
-  for (std::uint64_t number = 0; wanted.size() < kWantedDids; ++number) {
-    std::string did = "did:plc:";
-    std::uint64_t bits = (number + 1) * 0x9E3779B97F4A7C15U;
-    for (int letter = 0; letter < 24; ++letter) {
-      did += kLetters[bits % 32];
-      bits = (bits >> 5) | (bits << 59);
-    }
-    if (!all.contains(did)) wanted.insert(did);
-  }
-  return wanted;
-}
-
-// Of the account that most frames are of.
-std::string busiest_did(const BenchWire& feed) {
-  std::map<std::string, std::size_t, std::less<>> frames_of;
-  for (std::size_t i = 0; i < feed.size(); ++i) {
-    ++frames_of[std::string(scan_frame(feed.payload(i)).envelope.did)];
-  }
-  const auto most = std::max_element(frames_of.begin(), frames_of.end(),
-                                     [](auto& a, auto& b) { return a.second < b.second; });
-  return most->first;
 }
 
 double mean_fed_us(const std::vector<Round>& rounds) {
@@ -200,18 +151,9 @@ class Bench {
     }
   }
 
-  void add_row(std::string path, std::string against, double figure, std::string unit,
-               std::string detail, std::optional<double> at_most = {},
-               std::optional<double> at_least = {}) {
-    BenchRow row;
-    row.path = std::move(path);
-    row.against = std::move(against);
-    row.figure = figure;
-    row.unit = std::move(unit);
-    row.detail = std::move(detail);
-    row.at_most = at_most;
-    row.at_least = at_least;
-    rows_.push_back(std::move(row));
+  template <typename... Row>
+  void add_row(Row&&... row) {
+    rows_.push_back(bench_row(std::forward<Row>(row)...));
   }
 
   // Each subscriber is a descriptor here and one in the server; both have some more.
@@ -278,7 +220,7 @@ void Bench::bench_sizes() {
     const Spread few = spread_of(contests["mirror-10"]->bursts);
     const Spread many = spread_of(contests["mirror-1000"]->bursts);
     add_row("1,000 subscribers, coalesced", "10 subscribers", many.middle / few.middle, "x",
-            to_string(many) + " against " + to_string(few), 1.2);
+            to_string_us(many) + " against " + to_string_us(few), 1.2);
   }
 }
 
@@ -294,12 +236,13 @@ void Bench::add_size_rows(Contests& contests, std::size_t size) {
     const bool is_beast = with == "beast";
     const std::string path =
         fmt::format("{} subscribers, {}", size, is_burst ? "coalesced" : "one by one");
-    add_row(path, what, is_beast ? other.middle / mirror.middle : mirror.middle / other.middle,
-            is_beast ? "x less" : "x",
-            fmt::format("{} against {}; whole process {:.2f} us", to_string(mirror),
-                        to_string(other), spread_of(rounds("mirror"), &Round::process_us).middle),
-            is_beast ? std::nullopt : at_most,
-            is_beast && is_burst ? std::optional<double>(6) : std::nullopt);
+    add_row(
+        path, what, is_beast ? other.middle / mirror.middle : mirror.middle / other.middle,
+        is_beast ? "x less" : "x",
+        fmt::format("{} against {}; whole process {:.2f} us", to_string_us(mirror),
+                    to_string_us(other), spread_of(rounds("mirror"), &Round::process_us).middle),
+        is_beast ? std::nullopt : at_most,
+        is_beast && is_burst ? std::optional<double>(6) : std::nullopt);
   };
   const bool has_target = size == 1'000;
   for (const bool is_burst : {true, false}) {
@@ -330,7 +273,7 @@ void Bench::bench_threads() {
   const std::string where = fmt::format("the server on all {} cores, which load and feed share",
                                         setting_.cores.all.size());
   add_row("two network threads", "one", two.middle / one.middle, "x",
-          fmt::format("{} against {}; {}", to_string(two), to_string(one), where), 1.15);
+          fmt::format("{} against {}; {}", to_string_us(two), to_string_us(one), where), 1.15);
   const Spread busiest = spread_of(contests["2"]->bursts, &Round::busiest);
   // Split within 10 %: the one takes at most 1.1 times what the other does.
   add_row("the busier of two network threads", "the other", busiest.middle / (1 - busiest.middle),
@@ -380,7 +323,7 @@ void Bench::bench_filters() {
             fmt::format(
                 "{} against {} a delivered frame; {:.2f} us for each frame fed, of which "
                 "{:.0f} % are wanted",
-                to_string(spread), to_string(none), fed.middle,
+                to_string_us(spread), to_string_us(none), fed.middle,
                 100.0 * static_cast<double>(wanted.size()) / static_cast<double>(feed_.size())));
   }
   // Frames that so few are of come unevenly: all rounds together count.
@@ -502,14 +445,8 @@ int main(int argc, char** argv) {
   app.add_option("--only", setting.part, "one part of the bench")->check(CLI::IsMember(kParts));
   app.add_flag("--json", setting.is_json, "one JSON object");
   CLI11_PARSE(app, argc, argv);
-  try {
+  return report_bench("fanout_bench", setting.is_json, [&] {
     setting.cores = bench_cores();
-    const bool is_json = setting.is_json;
-    const std::vector<BenchRow> rows = Bench(std::move(setting)).run();
-    fmt::print("{}", is_json ? format_rows_json("fanout_bench", rows) : format_rows(rows));
-    return 0;
-  } catch (const std::exception& thrown) {
-    fmt::print(stderr, "fanout_bench: no figures: {}\n", thrown.what());
-    return 1;
-  }
+    return Bench(setting).run();
+  });
 }

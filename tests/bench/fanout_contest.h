@@ -154,19 +154,11 @@ class Contest {
   std::size_t fed_ = kWarmFrames;
 };
 
-struct Spread {
-  double middle, least, most;
-};
 inline Spread spread_of(const std::vector<Round>& rounds,
                         double Round::*what = &Round::sending_us) {
   std::vector<double> values;
   for (const Round& round : rounds) values.push_back(round.*what);
-  const auto [least, most] = std::minmax_element(values.begin(), values.end());
-  return {median(values), *least, *most};
-}
-inline std::string to_string(const Spread& spread) {
-  return fmt::format("{:.2f} us (min {:.2f}, max {:.2f})", spread.middle, spread.least,
-                     spread.most);
+  return spread_of(values);
 }
 
 }  // namespace standpipe::test

@@ -22,7 +22,7 @@
 #include <utility>
 #include <vector>
 
-#include "tests/bench/fanout_contest.h"
+#include "tests/support/bench_feeder.h"
 #include "tests/support/bench_load.h"
 #include "tests/support/bench_process.h"
 #include "tests/support/bench_report.h"
@@ -81,9 +81,10 @@ class Bench {
   Taken take_places(const NetworkProcess& server);
   Taken take_cold();
   void forget_pages() const;
-  void add_row(std::string path, std::string against, double figure, std::string unit,
-               std::string detail, std::optional<double> at_most = {},
-               std::optional<double> at_least = {});
+  template <typename... Row>
+  void add_row(Row&&... row) {
+    rows_.push_back(bench_row(std::forward<Row>(row)...));
+  }
 
   const Setting setting_;
   const PinnedHere pinned_;
@@ -176,25 +177,10 @@ void Bench::forget_pages() const {
   }
 }
 
-void Bench::add_row(std::string path, std::string against, double figure, std::string unit,
-                    std::string detail, std::optional<double> at_most,
-                    std::optional<double> at_least) {
-  BenchRow row;
-  row.path = std::move(path);
-  row.against = std::move(against);
-  row.figure = figure;
-  row.unit = std::move(unit);
-  row.detail = std::move(detail);
-  row.at_most = at_most;
-  row.at_least = at_least;
-  rows_.push_back(std::move(row));
-}
-
 Spread spread_of(const std::vector<Taken>& rounds, double Taken::*what) {
   std::vector<double> values;
   for (const Taken& round : rounds) values.push_back(round.*what);
-  const auto [least, most] = std::minmax_element(values.begin(), values.end());
-  return {median(values), *least, *most};
+  return test::spread_of(values);
 }
 
 std::vector<BenchRow> Bench::run() {
@@ -223,20 +209,21 @@ std::vector<BenchRow> Bench::run() {
   };
   add_row("replay from disk, one reader", "zstd decompress + raw send, in memory, serial",
           unpacked_us.middle / one_us.middle, "x",
-          fmt::format("{} against {} a frame; {:.0f} MB/s", to_string(one_us),
-                      to_string(unpacked_us), rate(one_wall)),
-          {}, 0.8);
+          fmt::format("{} against {} a frame; {:.0f} MB/s", to_string_us(one_us),
+                      to_string_us(unpacked_us), rate(one_wall)),
+          std::nullopt, 0.8);
   add_row("ten replays of one range together", "ten apart", together_us.middle / one_us.middle, "x",
-          fmt::format("{} against {} a delivered frame", to_string(together_us), to_string(one_us)),
+          fmt::format("{} against {} a delivered frame", to_string_us(together_us),
+                      to_string_us(one_us)),
           0.5);
   add_row(fmt::format("{} replays of {} frames at random places", kPlaces, kFramesOfPlace),
           "one reader", places_us.middle / one_us.middle, "x",
-          fmt::format("{} against {} a delivered frame, handshakes included", to_string(places_us),
-                      to_string(one_us)));
+          fmt::format("{} against {} a delivered frame, handshakes included",
+                      to_string_us(places_us), to_string_us(one_us)));
   add_row("one reader, nothing in the system's cache", "the same with all of it there",
           cold_us.middle / one_us.middle, "x",
-          fmt::format("{} against {} a frame; {:.0f} against {:.0f} MB/s", to_string(cold_us),
-                      to_string(one_us), rate(cold_wall), rate(one_wall)));
+          fmt::format("{} against {} a frame; {:.0f} against {:.0f} MB/s", to_string_us(cold_us),
+                      to_string_us(one_us), rate(cold_wall), rate(one_wall)));
   return rows_;
 }
 
@@ -251,14 +238,8 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(0.05, 30.0));
   app.add_flag("--json", setting.is_json, "one JSON object");
   CLI11_PARSE(app, argc, argv);
-  try {
+  return report_bench("replay_bench", setting.is_json, [&] {
     setting.cores = bench_cores();
-    const bool is_json = setting.is_json;
-    const std::vector<BenchRow> rows = Bench(std::move(setting)).run();
-    fmt::print("{}", is_json ? format_rows_json("replay_bench", rows) : format_rows(rows));
-    return 0;
-  } catch (const std::exception& thrown) {
-    fmt::print(stderr, "replay_bench: no figures: {}\n", thrown.what());
-    return 1;
-  }
+    return Bench(setting).run();
+  });
 }

@@ -40,18 +40,6 @@ double cpu_seconds(const std::function<void()>& work) {
   return stopwatch.elapsed().cpu_seconds;
 }
 
-BenchRow row(std::string path, std::string against, double figure, std::string unit,
-             std::optional<double> at_most, std::string detail) {
-  BenchRow made;
-  made.path = std::move(path);
-  made.against = std::move(against);
-  made.figure = figure;
-  made.unit = std::move(unit);
-  made.at_most = at_most;
-  made.detail = std::move(detail);
-  return made;
-}
-
 // ---- the tree ----
 
 std::size_t heap_bytes() {
@@ -95,11 +83,12 @@ void bench_tree(std::size_t count, std::vector<BenchRow>& rows) {
   const double rising = cpu_seconds([&] { insert_all(mst, keys, values); });
   const double hashing = cpu_seconds([&] { mst.root(); });
   const double bytes = static_cast<double>(heap_bytes() - heap_before) / static_cast<double>(count);
-  rows.push_back(row("MST insert, keys by time", "-", per_key_us(rising), "us/key", 20,
-                     fmt::format("{} keys; all nodes hashed afterwards: {:.3f} us/key", count,
-                                 per_key_us(hashing))));
-  rows.push_back(row(
-      "MST memory", "-", bytes, "bytes/key", std::nullopt,
+  rows.push_back(bench_row("MST insert, keys by time", "-", per_key_us(rising), "us/key",
+                           fmt::format("{} keys; all nodes hashed afterwards: {:.3f} us/key", count,
+                                       per_key_us(hashing)),
+                           20));
+  rows.push_back(bench_row(
+      "MST memory", "-", bytes, "bytes/key",
       fmt::format("on the heap; {} of them are key and CID", keys[0].size() + kBlessedCidBytes)));
 
   std::size_t at = 0;
@@ -111,15 +100,15 @@ void bench_tree(std::size_t count, std::vector<BenchRow>& rows) {
       mst.root();
     }
   });
-  rows.push_back(row("MST update and new root", "-", commits * 1e6 / kCommits, "us", std::nullopt,
-                     fmt::format("random keys of {}", count)));
+  rows.push_back(bench_row("MST update and new root", "-", commits * 1e6 / kCommits, "us",
+                           fmt::format("random keys of {}", count)));
 
   Random random(2);
   for (std::size_t i = keys.size(); i > 1; --i) std::swap(keys[i - 1], keys[random.below(i)]);
   Mst shuffled;
   const double random_order = cpu_seconds([&] { insert_all(shuffled, keys, values); });
-  rows.push_back(row("MST insert, random order", "-", per_key_us(random_order), "us/key", 20,
-                     fmt::format("{} keys", count)));
+  rows.push_back(bench_row("MST insert, random order", "-", per_key_us(random_order), "us/key",
+                           fmt::format("{} keys", count), 20));
 }
 
 // ---- commits ----
@@ -204,16 +193,18 @@ void bench_commits(std::vector<BenchRow>& rows) {
     }
   }
   STANDPIPE_ASSERT(wrong == 0, "a real commit does not verify");
-  rows.push_back(row("commit: blocks, object, signature", "its signature alone", best[1] / best[0],
-                     "x", 1.25, fmt::format("{:.1f} us against {:.1f} us", best[1], best[0])));
-  rows.push_back(row("the same with MST inversion", "its signature alone", best[2] / best[0], "x",
-                     1.25, fmt::format("{:.1f} us against {:.1f} us", best[2], best[0])));
-  rows.push_back(row("SHA-256 of its blocks", "one-shot SHA256()", best[5] / best[4], "x", 1,
-                     fmt::format("{:.2f} us against {:.2f} us", best[5], best[4])));
-  rows.push_back(row("commits verified in full", "-", 1e6 / (best[2] + best[3]), "/s per core",
-                     std::nullopt,
-                     fmt::format("{:.1f} us each, {:.1f} us of it decoding the frame",
-                                 best[2] + best[3], best[3])));
+  rows.push_back(bench_row("commit: blocks, object, signature", "its signature alone",
+                           best[1] / best[0], "x",
+                           fmt::format("{:.1f} us against {:.1f} us", best[1], best[0]), 1.25));
+  rows.push_back(bench_row("the same with MST inversion", "its signature alone", best[2] / best[0],
+                           "x", fmt::format("{:.1f} us against {:.1f} us", best[2], best[0]),
+                           1.25));
+  rows.push_back(bench_row("SHA-256 of its blocks", "one-shot SHA256()", best[5] / best[4], "x",
+                           fmt::format("{:.2f} us against {:.2f} us", best[5], best[4]), 1));
+  rows.push_back(bench_row("commits verified in full", "-", 1e6 / (best[2] + best[3]),
+                           "/s per core",
+                           fmt::format("{:.1f} us each, {:.1f} us of it decoding the frame",
+                                       best[2] + best[3], best[3])));
 }
 
 int run(double scale, bool is_json) {

@@ -72,17 +72,6 @@ double heap_bytes() {
   return static_cast<double>(heap.uordblks + heap.hblkhd);
 }
 
-BenchRow row(std::string path, std::string against, double figure, std::string unit,
-             std::string detail) {
-  BenchRow made;
-  made.path = std::move(path);
-  made.against = std::move(against);
-  made.figure = figure;
-  made.unit = std::move(unit);
-  made.detail = std::move(detail);
-  return made;
-}
-
 // As `simulate --output` does it, with the pool of keys made before.
 void bench_file(std::uint64_t frames, double sign_us, std::vector<BenchRow>& rows) {
   NetworkOptions options;
@@ -92,11 +81,11 @@ void bench_file(std::uint64_t frames, double sign_us, std::vector<BenchRow>& row
   {
     auto network = Network::create(options).value();
     const Made made = make(*network, frames, [](ByteView) {});
-    rows.push_back(
-        row("a frame of 100,000 accounts", "its signature alone", made.us_each() / sign_us, "x",
-            fmt::format("{:.1f} us of CPU against {:.1f} us; {:.0f} frames/s, {} accounts "
-                        "came",
-                        made.us_each(), sign_us, made.per_second(), made.accounts)));
+    rows.push_back(bench_row(
+        "a frame of 100,000 accounts", "its signature alone", made.us_each() / sign_us, "x",
+        fmt::format("{:.1f} us of CPU against {:.1f} us; {:.0f} frames/s, {} accounts "
+                    "came",
+                    made.us_each(), sign_us, made.per_second(), made.accounts)));
   }
   auto network = Network::create(options).value();
   auto writer = storage::FrameFileWriter::create(dir / "frames", 1).value();
@@ -105,9 +94,10 @@ void bench_file(std::uint64_t frames, double sign_us, std::vector<BenchRow>& row
     const bool is_written = writer.write(frame).has_value() && report.take(frame).has_value();
     if (!is_written) throw std::runtime_error("cannot write frames");
   });
-  BenchRow speed = row("frames into a file, by two cores", "-", 2e6 / made.us_each(), "/s",
-                       fmt::format("{:.1f} us of CPU each; {:.0f} frames/s beside what else runs",
-                                   made.us_each(), made.per_second()));
+  BenchRow speed =
+      bench_row("frames into a file, by two cores", "-", 2e6 / made.us_each(), "/s",
+                fmt::format("{:.1f} us of CPU each; {:.0f} frames/s beside what else runs",
+                            made.us_each(), made.per_second()));
   speed.at_least = 10'000;
   rows.push_back(std::move(speed));
 }
@@ -123,11 +113,11 @@ void bench_live(std::uint64_t frames, double sign_us, std::vector<BenchRow>& row
   const double once = heap_bytes() - before;
   const Made made = make(*network, frames, [](ByteView) {});
   const double twice = heap_bytes() - before;
-  rows.push_back(row(
+  rows.push_back(bench_row(
       "a frame of 1,000 accounts, all known", "its signature alone", made.us_each() / sign_us, "x",
       fmt::format("{:.1f} us of CPU; {:.0f} frames/s", made.us_each(), made.per_second())));
-  BenchRow memory = row("memory after twice the frames", "after them once", twice / once, "x",
-                        fmt::format("{:.1f} MB against {:.1f} MB", twice / 1e6, once / 1e6));
+  BenchRow memory = bench_row("memory after twice the frames", "after them once", twice / once, "x",
+                              fmt::format("{:.1f} MB against {:.1f} MB", twice / 1e6, once / 1e6));
   memory.at_most = 1.2;
   rows.push_back(std::move(memory));
   network.reset();
@@ -138,10 +128,10 @@ void bench_live(std::uint64_t frames, double sign_us, std::vector<BenchRow>& row
   }
   const Cost cost = stopwatch.elapsed();
   const double us_each = cost.cpu_seconds * 1e6 / static_cast<double>(2 * frames);
-  rows.push_back(row("a frame that is passed over", "one that is made", us_each / made.us_each(),
-                     "x",
-                     fmt::format("{:.1f} us of CPU; {:.0f} frames/s", us_each,
-                                 static_cast<double>(2 * frames) / cost.wall_seconds)));
+  rows.push_back(bench_row("a frame that is passed over", "one that is made",
+                           us_each / made.us_each(), "x",
+                           fmt::format("{:.1f} us of CPU; {:.0f} frames/s", us_each,
+                                       static_cast<double>(2 * frames) / cost.wall_seconds)));
 }
 
 int run(double scale, bool is_json) {

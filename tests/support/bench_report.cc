@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <exception>
 #include <nlohmann/json.hpp>
 
 #include "schema/base/assert.h"
@@ -57,6 +58,30 @@ std::string BenchRow::verdict() const {
   return "-";
 }
 
+BenchRow bench_row(std::string path, std::string against, double figure, std::string unit,
+                   std::string detail, std::optional<double> at_most,
+                   std::optional<double> at_least) {
+  BenchRow row;
+  row.path = std::move(path);
+  row.against = std::move(against);
+  row.figure = figure;
+  row.unit = std::move(unit);
+  row.detail = std::move(detail);
+  row.at_most = at_most;
+  row.at_least = at_least;
+  return row;
+}
+
+Spread spread_of(const std::vector<double>& values) {
+  const auto [least, most] = std::minmax_element(values.begin(), values.end());
+  return {median(values), *least, *most};
+}
+
+std::string to_string_us(const Spread& spread) {
+  return fmt::format("{:.2f} us (min {:.2f}, max {:.2f})", spread.middle, spread.least,
+                     spread.most);
+}
+
 std::string format_rows(const std::vector<BenchRow>& rows) {
   std::string out = fmt::format("{:<34} {:<38} {:>9} {:>12} {:<7} {}\n", "path", "against",
                                 "target", "figure", "verdict", "behind it");
@@ -79,6 +104,18 @@ std::string format_rows_json(const std::string& name, const std::vector<BenchRow
                     {"detail", row.detail}});
   }
   return nlohmann::json{{"bench", name}, {"rows", list}}.dump(2) + "\n";
+}
+
+int report_bench(const std::string& name, bool is_json,
+                 const std::function<std::vector<BenchRow>()>& run) {
+  try {
+    const std::vector<BenchRow> rows = run();
+    fmt::print("{}", is_json ? format_rows_json(name, rows) : format_rows(rows));
+    return 0;
+  } catch (const std::exception& thrown) {
+    fmt::print(stderr, "{}: no figures: {}\n", name, thrown.what());
+    return 1;
+  }
 }
 
 void BenchProgress::tell(std::uint64_t done, std::uint64_t total, const char* unit) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -38,9 +39,26 @@ struct BenchRow {
   std::string target() const;               // "<= 1.3", "-"
 };
 
+BenchRow bench_row(std::string path, std::string against, double figure, std::string unit,
+                   std::string detail, std::optional<double> at_most = {},
+                   std::optional<double> at_least = {});
+
+// Of several rounds of the same.
+struct Spread {
+  double middle = 0;  // the median
+  double least = 0;
+  double most = 0;
+};
+Spread spread_of(const std::vector<double>& values);  // of at least one
+std::string to_string_us(const Spread& spread);       // "1.21 us (min 1.14, max 1.99)"
+
 // A table for people, or one JSON object for machines.
 std::string format_rows(const std::vector<BenchRow>& rows);
 std::string format_rows_json(const std::string& name, const std::vector<BenchRow>& rows);
+
+// Prints what `run` returns, or why there are no figures. The exit status.
+int report_bench(const std::string& name, bool is_json,
+                 const std::function<std::vector<BenchRow>()>& run);
 
 // "ingest: 412 of 1024 MB" on stderr, at most once a second.
 class BenchProgress {
