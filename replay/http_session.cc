@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/beast/websocket/stream.hpp>
 #include <exception>
@@ -15,6 +15,7 @@
 #include <utility>
 #include <variant>
 
+#include "replay/http_stream.h"
 #include "schema/base/log.h"
 
 namespace standpipe::replay {
@@ -164,10 +165,10 @@ class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
   Impl(HttpHandler& handler, HttpOptions options)
       : handler_(handler), options_(std::move(options)) {}
 
-  void serve(tcp::socket socket) {
+  void serve(Channel channel) {
     if (is_stopped_) return;
-    const auto executor = socket.get_executor();
-    asio::co_spawn(executor, run(shared_from_this(), std::move(socket)), &log_end);
+    const auto executor = channel.socket().get_executor();
+    asio::co_spawn(executor, run(shared_from_this(), std::move(channel)), &log_end);
   }
 
   void stop() {
@@ -185,8 +186,8 @@ class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
  private:
   // What a connection holds, known to the sessions for as long as it is theirs.
   struct Connection {
-    Connection(Impl& sessions_of, tcp::socket socket)
-        : sessions(sessions_of), stream(std::move(socket)) {
+    Connection(Impl& sessions_of, Channel channel)
+        : sessions(sessions_of), stream(std::move(channel)) {
       sessions.connections_.insert(this);
     }
     ~Connection() { leave(); }
@@ -203,7 +204,7 @@ class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
     }
 
     Impl& sessions;
-    beast::tcp_stream stream;
+    HttpStream stream;
     beast::flat_buffer buffer;  // read and not yet parsed
     Peer peer;
     std::size_t held = 0;  // bytes that are counted in request_bytes_
@@ -225,17 +226,29 @@ class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
     bool keeps = false;  // the connection
   };
 
-  static asio::awaitable<void> run(std::shared_ptr<Impl> self, tcp::socket socket) {
-    Connection connection(*self, std::move(socket));
+  static asio::awaitable<void> run(std::shared_ptr<Impl> self, Channel channel) {
+    Connection connection(*self, std::move(channel));
     beast::error_code ec;
-    const tcp::endpoint endpoint = connection.stream.socket().remote_endpoint(ec);
+    const tcp::endpoint endpoint = connection.stream.channel().socket().remote_endpoint(ec);
     if (ec || self->is_stopped_) co_return;
     connection.peer.endpoint = without_mapping(endpoint);
+    if (connection.stream.channel().is_tls()) {
+      const bool is_agreed = co_await self->shake_hands(connection);
+      if (!is_agreed) co_return;
+    }
     bool goes_on = true;
     for (std::size_t i = 1; goes_on; ++i) {
       const bool is_last = i >= self->options_.requests_max;
       goes_on = co_await self->serve_request(connection, is_last);
     }
+  }
+
+  asio::awaitable<bool> shake_hands(Connection& connection) {
+    connection.stream.expires_after(options_.request_timeout);
+    auto [ec] = co_await connection.stream.async_handshake(kNet);
+    if (is_stopped_) co_return false;
+    if (ec) ++(ec == beast::error::timeout ? stats_.timeouts : stats_.tls_failures);
+    co_return !ec;
   }
 
   // Returns whether another request may follow.
@@ -363,8 +376,7 @@ class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
 
   // Closing with unread input sends a reset, which can overtake the reply: so it is read first.
   asio::awaitable<void> drain(Connection& connection) {
-    beast::error_code ignored;
-    connection.stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
+    if (!connection.stream.channel().end_writing()) co_return;
     connection.stream.expires_after(kDrainTimeout);
     for (std::size_t drained = 0; drained < kDrainBytesMax;) {
       const auto room = connection.buffer.prepare(kReadBytesMin);
@@ -384,7 +396,7 @@ class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
     handshake.set(http::field::upgrade, "websocket");
     handshake.set(http::field::sec_websocket_version, "13");
     handshake.set(http::field::sec_websocket_key, parser.websocket_key());
-    websocket::stream<beast::tcp_stream&, false> accepting(connection.stream);
+    websocket::stream<HttpStream&, false> accepting(connection.stream);
     accepting.set_option(websocket::stream_base::decorator(
         [server = options_.server](websocket::response_type& response) {
           response.set(http::field::server, server);
@@ -399,10 +411,21 @@ class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
     const auto rest = connection.buffer.data();
     const auto* const begin = static_cast<const std::byte*>(rest.data());
     Bytes leftover(begin, begin + rest.size());
-    tcp::socket socket = connection.stream.release_socket();
+    Channel channel = connection.stream.release();
+    take_unread(channel, leftover);
     connection.leave();
-    handler_.on_upgrade(std::move(socket), std::move(request), std::move(leftover),
+    handler_.on_upgrade(std::move(channel), std::move(request), std::move(leftover),
                         std::move(connection.peer));
+  }
+
+  // What TLS has decrypted already: no wait for the socket would tell the subscriber of it.
+  static void take_unread(Channel& channel, Bytes& leftover) {
+    std::array<std::byte, kReadBytesMin> piece{};
+    while (channel.has_unread()) {
+      const Channel::Moved moved = channel.receive(piece);
+      if (moved.status != Channel::Status::done) return;
+      leftover.insert(leftover.end(), piece.begin(), piece.begin() + moved.bytes);
+    }
   }
 
   HttpHandler& handler_;  // not ours; not touched once is_stopped_
@@ -417,7 +440,7 @@ HttpSessions::HttpSessions(HttpHandler& handler, HttpOptions options)
     : impl_(std::make_shared<Impl>(handler, std::move(options))) {}
 HttpSessions::~HttpSessions() { stop(); }
 
-void HttpSessions::serve(tcp::socket socket) { impl_->serve(std::move(socket)); }
+void HttpSessions::serve(Channel channel) { impl_->serve(std::move(channel)); }
 void HttpSessions::stop() { impl_->stop(); }
 HttpStats HttpSessions::stats() const { return impl_->stats(); }
 

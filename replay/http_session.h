@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 
+#include "replay/channel.h"
 #include "replay/request.h"
 #include "schema/base/bytes.h"
 
@@ -28,8 +29,8 @@ struct HttpOptions {
   std::size_t head_bytes_max = 512 << 10;            // request line and fields; more: 431
   std::size_t body_bytes_max = 64 << 10;             // read and ignored; more: 413
   std::size_t requests_max = 100;                    // on one connection, which is closed then
-  // For a whole request to arrive, from accept or from the end of the reply before: so also how
-  // long an idle connection is kept.
+  // For a whole request to arrive, from accept, from the end of TLS's handshake, or from the end of
+  // the reply before: so also how long an idle connection is kept. For that handshake likewise.
   std::chrono::milliseconds request_timeout{10'000};
   std::chrono::milliseconds reply_timeout{10'000};  // for the peer to take a whole reply
   // Held by all connections that have not become subscribers, which bounds what requests that never
@@ -58,10 +59,9 @@ class HttpHandler {
   // the connection is lost meanwhile, so what is reserved here belongs into `peer.place`, which the
   // connection holds until then.
   virtual std::optional<Refusal> admit(const SubscribeRequest& request, Peer& peer) = 0;
-  // The handshake is done and the socket is the handler's.
-  // `leftover`: what came behind the handshake, to be read before the socket.
-  virtual void on_upgrade(boost::asio::ip::tcp::socket socket, SubscribeRequest request,
-                          Bytes leftover, Peer peer) = 0;
+  // The handshake is done and the connection is the handler's.
+  // `leftover`: what came behind the handshake, to be read before the channel.
+  virtual void on_upgrade(Channel channel, SubscribeRequest request, Bytes leftover, Peer peer) = 0;
 };
 
 struct HttpStats {
@@ -69,8 +69,9 @@ struct HttpStats {
   std::uint64_t request_bytes = 0;  // held by them now
   std::uint64_t requests = 0;       // answered, upgrades included
   std::uint64_t upgrades = 0;
-  std::uint64_t refused = 0;   // answered with 4xx or 5xx
-  std::uint64_t timeouts = 0;  // closed for being slow
+  std::uint64_t refused = 0;       // answered with 4xx or 5xx
+  std::uint64_t timeouts = 0;      // closed for being slow
+  std::uint64_t tls_failures = 0;  // handshakes of TLS that came to nothing, slow ones apart
 };
 
 // The HTTP connections of one network thread. All calls on that thread, which is the one that runs
@@ -84,8 +85,8 @@ class HttpSessions {
   HttpSessions(const HttpSessions&) = delete;
   HttpSessions& operator=(const HttpSessions&) = delete;
 
-  // Takes an accepted socket and serves it until it is closed or has become a subscriber's.
-  void serve(boost::asio::ip::tcp::socket socket);
+  // Takes an accepted connection and serves it until it is closed or has become a subscriber's.
+  void serve(Channel channel);
   // Closes every connection and takes no more. Their coroutines end as the executor runs on.
   void stop();
 

@@ -65,11 +65,11 @@ class NetThread::Impl final : public SubscriberHost, public HttpHandler {
 
   asio::io_context& io() { return io_; }
 
-  void serve(asio::ip::tcp::socket socket) {
+  void serve(asio::ip::tcp::socket socket, TlsContextPtr tls) {
     auto owned = std::make_shared<asio::ip::tcp::socket>(std::move(socket));
-    asio::post(io_, [this, owned] {
+    asio::post(io_, [this, owned, tls = std::move(tls)] {
       if (is_draining_) return;
-      sessions_.serve(std::move(*owned));
+      sessions_.serve(Channel(std::move(*owned), tls));
       count_connections();
     });
   }
@@ -163,8 +163,7 @@ class NetThread::Impl final : public SubscriberHost, public HttpHandler {
     return refusal;
   }
 
-  void on_upgrade(asio::ip::tcp::socket socket, SubscribeRequest request, Bytes leftover,
-                  Peer peer) override {
+  void on_upgrade(Channel channel, SubscribeRequest request, Bytes leftover, Peer peer) override {
     look_at_clock();
     const auto feed = server_.feeds().find(request.stream, request.kind, request.epoch);
     if (!feed || is_draining_) return;
@@ -172,7 +171,7 @@ class NetThread::Impl final : public SubscriberHost, public HttpHandler {
     FeedView& view = view_of(*feed);
     ++view.subscribers;
     auto subscriber = std::make_shared<Subscriber>(
-        *this, view, std::move(socket), std::move(peer), std::move(request),
+        *this, view, std::move(channel), std::move(peer), std::move(request),
         [this, name = (*feed)->name] { return server_.is_catching_up(name); });
     subscribers_.insert(subscriber);
     subscriber->start(std::move(leftover));
@@ -306,7 +305,9 @@ class NetThread::Impl final : public SubscriberHost, public HttpHandler {
 NetThread::NetThread(ServerContext& server) : impl_(std::make_unique<Impl>(server)) {}
 NetThread::~NetThread() = default;
 asio::any_io_executor NetThread::executor() { return impl_->io().get_executor(); }
-void NetThread::serve(asio::ip::tcp::socket socket) { impl_->serve(std::move(socket)); }
+void NetThread::serve(asio::ip::tcp::socket socket, TlsContextPtr tls) {
+  impl_->serve(std::move(socket), std::move(tls));
+}
 std::size_t NetThread::connections() const { return impl_->connections(); }
 void NetThread::wake() { impl_->wake(); }
 void NetThread::drain(std::function<void()> done) { impl_->drain(std::move(done)); }

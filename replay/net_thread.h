@@ -15,6 +15,7 @@
 #include "replay/http_session.h"
 #include "replay/options.h"
 #include "replay/stats.h"
+#include "replay/tls_context.h"
 
 namespace standpipe::replay {
 
@@ -52,8 +53,9 @@ class NetThread {
   boost::asio::any_io_executor executor();
 
   // Any thread, up to stop().
-  void serve(boost::asio::ip::tcp::socket socket);  // accepted, of this executor
-  std::size_t connections() const;                  // open, subscribers included; a moment old
+  // `socket`: accepted, of this executor; `tls`: null for plain HTTP.
+  void serve(boost::asio::ip::tcp::socket socket, TlsContextPtr tls);
+  std::size_t connections() const;  // open, subscribers included; a moment old
   void wake();  // something was published, or an epoch has ended; costs one post for any number
   // Takes nobody new, and ends all subscribers at a frame boundary; calls `done` on the thread once
   // the last is gone, at the latest after options().drain_timeout.

@@ -7,11 +7,13 @@
 
 #include "replay/cursor.h"
 #include "replay/live_log.h"
+#include "replay/tls_context.h"
 
 namespace standpipe::replay {
 
 struct ServerOptions {
   // -- Changes behaviour --------------------------------------------------------------------------
+  TlsFiles tls_files;  // for listeners with TLS
   CursorMode cursor_mode = CursorMode::exclusive;
   // How long a cursor from the future may wait while its stream catches up with upstream, or holds
   // nothing yet.

@@ -81,20 +81,17 @@ class Server::Impl final : public ServerContext {
     }
   }
 
-  Result<void> listen(const std::vector<std::string>& addresses) {
-    for (const std::string& text : addresses) {
-      STANDPIPE_TRY(const tcp::endpoint endpoint, parse_listen_address(text));
-      tcp::acceptor acceptor(accept_io_);
-      error_code ec;
-      acceptor.open(endpoint.protocol(), ec);
-      if (!ec) acceptor.set_option(tcp::acceptor::reuse_address(true), ec);
-      if (!ec) acceptor.bind(endpoint, ec);
-      if (!ec) acceptor.listen(kBacklog, ec);
-      if (ec) {
-        return Error{Errc::io, fmt::format("cannot listen at {}: {}", text, ec.message())};
-      }
-      addresses_.push_back(to_text(acceptor.local_endpoint()));
-      acceptors_.push_back(std::move(acceptor));
+  Result<void> listen(const ListenAddresses& addresses) {
+    if (!addresses.tls.empty()) {
+      STANDPIPE_TRY(certificate_, TlsCertificate::load(options_.tls_files));
+    }
+    for (const std::string& text : addresses.plain) {
+      STANDPIPE_TRY(std::string taken, listen_at(text, /*is_tls=*/false));
+      addresses_.plain.push_back(std::move(taken));
+    }
+    for (const std::string& text : addresses.tls) {
+      STANDPIPE_TRY(std::string taken, listen_at(text, /*is_tls=*/true));
+      addresses_.tls.push_back(std::move(taken));
     }
     return {};
   }
@@ -103,7 +100,7 @@ class Server::Impl final : public ServerContext {
     for (std::size_t i = 0; i < options_.network_threads; ++i) {
       threads_.push_back(std::make_unique<NetThread>(*this));
     }
-    for (tcp::acceptor& acceptor : acceptors_) accept(acceptor);
+    for (Listener& listener : listeners_) accept(listener);
     accept_thread_ = std::thread([this] { accept_io_.run(); });
   }
 
@@ -111,7 +108,7 @@ class Server::Impl final : public ServerContext {
     if (is_stopped_.exchange(true)) return;
     asio::post(accept_io_, [this] {
       error_code ignored;
-      for (tcp::acceptor& acceptor : acceptors_) acceptor.close(ignored);
+      for (Listener& listener : listeners_) listener.acceptor.close(ignored);
       accept_io_.stop();
     });
     if (accept_thread_.joinable()) accept_thread_.join();
@@ -141,7 +138,11 @@ class Server::Impl final : public ServerContext {
     wake();
   }
 
-  const std::vector<std::string>& addresses() const { return addresses_; }
+  const ListenAddresses& addresses() const { return addresses_; }
+
+  Result<bool> reload_certificate() {
+    return certificate_ ? certificate_->reload_if_changed() : Result<bool>(false);
+  }
 
   ServerStats stats() const {
     ServerStats sum;
@@ -262,16 +263,37 @@ class Server::Impl final : public ServerContext {
     return connections >= options_.connections_max + kRefusalsMax;
   }
 
-  void accept(tcp::acceptor& acceptor) {
+  struct Listener {
+    tcp::acceptor acceptor;
+    bool is_tls = false;
+  };
+
+  // Returns the address with the port that was taken.
+  Result<std::string> listen_at(const std::string& text, bool is_tls) {
+    STANDPIPE_TRY(const tcp::endpoint endpoint, parse_listen_address(text));
+    tcp::acceptor acceptor(accept_io_);
+    error_code ec;
+    acceptor.open(endpoint.protocol(), ec);
+    if (!ec) acceptor.set_option(tcp::acceptor::reuse_address(true), ec);
+    if (!ec) acceptor.bind(endpoint, ec);
+    if (!ec) acceptor.listen(kBacklog, ec);
+    if (ec) {
+      return Error{Errc::io, fmt::format("cannot listen at {}: {}", text, ec.message())};
+    }
+    listeners_.push_back({std::move(acceptor), is_tls});
+    return to_text(listeners_.back().acceptor.local_endpoint());
+  }
+
+  void accept(Listener& listener) {
     NetThread& thread = next_thread();
-    acceptor.async_accept(
-        thread.executor(), [this, &acceptor, &thread](const error_code& ec, tcp::socket socket) {
+    listener.acceptor.async_accept(
+        thread.executor(), [this, &listener, &thread](const error_code& ec, tcp::socket socket) {
           if (ec == asio::error::operation_aborted) return;
           if (ec) {
             // Out of descriptors, most likely: others must close first.
             auto pause = std::make_shared<asio::steady_timer>(accept_io_, kAcceptPause);
-            pause->async_wait([this, &acceptor, pause](const error_code& stopped) {
-              if (!stopped) accept(acceptor);
+            pause->async_wait([this, &listener, pause](const error_code& stopped) {
+              if (!stopped) accept(listener);
             });
             return;
           }
@@ -280,8 +302,11 @@ class Server::Impl final : public ServerContext {
             const std::lock_guard lock(places_mutex_);
             ++(is_too_many ? refused_total_ : accepted_);
           }
-          if (!is_too_many) thread.serve(std::move(socket));
-          accept(acceptor);
+          if (!is_too_many) {
+            TlsContextPtr tls = listener.is_tls ? certificate_->context() : nullptr;
+            thread.serve(std::move(socket), std::move(tls));
+          }
+          accept(listener);
         });
   }
 
@@ -301,8 +326,9 @@ class Server::Impl final : public ServerContext {
   std::vector<std::unique_ptr<NetThread>> threads_;
 
   asio::io_context accept_io_{1};
-  std::vector<tcp::acceptor> acceptors_;
-  std::vector<std::string> addresses_;
+  std::vector<Listener> listeners_;
+  std::unique_ptr<TlsCertificate> certificate_;  // null: no listener has TLS
+  ListenAddresses addresses_;
   std::size_t turn_ = 0;  // of the accept thread
   std::thread accept_thread_;
   std::atomic<bool> is_stopped_ = false;
@@ -317,7 +343,7 @@ Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Server::~Server() { impl_->stop(); }
 
 Result<std::unique_ptr<Server>> Server::start(const storage::Archive& archive,
-                                              const std::vector<std::string>& addresses,
+                                              const ListenAddresses& addresses,
                                               ServerOptions options, ServerHooks hooks,
                                               std::string_view version) {
   auto impl = std::make_unique<Impl>(archive, std::move(options), std::move(hooks), version);
@@ -326,7 +352,8 @@ Result<std::unique_ptr<Server>> Server::start(const storage::Archive& archive,
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 
-const std::vector<std::string>& Server::addresses() const { return impl_->addresses(); }
+const ListenAddresses& Server::addresses() const { return impl_->addresses(); }
+Result<bool> Server::reload_certificate() { return impl_->reload_certificate(); }
 void Server::publish(storage::StreamId stream, storage::EpochNumber epoch,
                      const std::vector<storage::WireRunPtr>& runs) {
   impl_->publish(stream, epoch, runs);

@@ -27,6 +27,11 @@ struct ServerHooks {
   std::function<bool(std::string_view stream)> is_catching_up;
 };
 
+struct ListenAddresses {
+  std::vector<std::string> plain;
+  std::vector<std::string> tls;  // not empty: ServerOptions::tls_files names what it shows
+};
+
 // Whether Server::start() would take it for an address; whether it can listen there is another
 // question. invalid, with what is wanted.
 Result<void> check_listen_address(std::string_view text);
@@ -34,9 +39,10 @@ Result<void> check_listen_address(std::string_view text);
 class Server {
  public:
   // Listens at each address, "127.0.0.1:2480" or "[::1]:0"; port 0 takes a free one. `archive` must
-  // outlive the server. invalid: not an address; io: cannot listen there, and why.
+  // outlive the server. invalid: not an address, or not what TLS needs; io: cannot listen there, or
+  // a file cannot be read, and why.
   static Result<std::unique_ptr<Server>> start(const storage::Archive& archive,
-                                               const std::vector<std::string>& addresses,
+                                               const ListenAddresses& addresses,
                                                ServerOptions options, ServerHooks hooks,
                                                std::string_view version);
   ~Server();  // stop(), if it was not called
@@ -44,7 +50,12 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   // Where it listens, with the ports that were taken; one for each address given.
-  const std::vector<std::string>& addresses() const;
+  const ListenAddresses& addresses() const;
+
+  // Shows a certificate that has been replaced to who connects from now on. Any thread; reads the
+  // files only if they have changed, so it may be called often. Whether it was; of new files that
+  // cannot be used the error, once, and the old certificate stays.
+  Result<bool> reload_certificate();
 
   // What has become durable in the newest epoch of a stream, in order. One thread per stream. Call
   // it with every commit, after the commit: what is never published is served only as history.

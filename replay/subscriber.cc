@@ -2,10 +2,7 @@
 // subscriber_source.cc.
 #include "replay/subscriber.h"
 
-#include <sys/socket.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 
 #include "replay/control_frames.h"
@@ -32,11 +29,11 @@ constexpr std::int64_t kFutureLookMs = 1000;
 
 }  // namespace
 
-Subscriber::Subscriber(SubscriberHost& host, FeedView& view, asio::ip::tcp::socket socket,
-                       Peer peer, SubscribeRequest request, std::function<bool()> is_catching_up)
+Subscriber::Subscriber(SubscriberHost& host, FeedView& view, Channel channel, Peer peer,
+                       SubscribeRequest request, std::function<bool()> is_catching_up)
     : host_(host),
       view_(&view),
-      socket_(std::move(socket)),
+      channel_(std::move(channel)),
       peer_(std::move(peer)),
       request_(std::move(request)),
       is_catching_up_(std::move(is_catching_up)),
@@ -63,26 +60,27 @@ void Subscriber::set_state(State state) {
 // ---- Reading what the peer sends ----
 
 void Subscriber::wait_readable() {
-  socket_.async_wait(asio::socket_base::wait_read,
-                     [self = shared_from_this()](const error_code& ec) {
-                       if (!ec && !self->is_gone()) self->on_readable();
-                     });
+  channel_.socket().async_wait(asio::socket_base::wait_read,
+                               [self = shared_from_this()](const error_code& ec) {
+                                 if (!ec && !self->is_gone()) self->on_readable();
+                               });
 }
 
 void Subscriber::on_readable() {
   for (int reads = 0; reads < kReadsPerTurn; ++reads) {
-    const ssize_t size =
-        ::recv(socket_.native_handle(), host_.scratch.data(), host_.scratch.size(), MSG_DONTWAIT);
-    if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
-    if (size < 0 && errno == EINTR) continue;
-    if (size <= 0) {
-      finish(size == 0 ? EndReason::client_closed : EndReason::connection_lost);
+    const Channel::Moved moved = channel_.receive(host_.scratch);
+    if (moved.status == Channel::Status::would_block) break;
+    if (moved.status != Channel::Status::done) {
+      const bool is_end = moved.status == Channel::Status::closed;
+      finish(is_end ? EndReason::client_closed : EndReason::connection_lost);
       return;
     }
     if (state_ == State::draining) continue;
     // After its last message nothing is read before we have said ours.
-    if (!take_input({host_.scratch.data(), static_cast<std::size_t>(size)})) return;
+    if (!take_input({host_.scratch.data(), moved.bytes})) return;
   }
+  // TLS may have had to answer for itself.
+  if (channel_.has_unsent()) host_.schedule(shared_from_this());
   wait_readable();
 }
 
@@ -133,19 +131,17 @@ void Subscriber::gather_control() {
   if (ending_) add(std::exchange(last_words_, {}));
 }
 
-Subscriber::Sent Subscriber::send(const iovec* io, std::size_t count, std::size_t bytes,
-                                  std::size_t& sent) {
-  msghdr message{};
-  message.msg_iov = const_cast<iovec*>(io);  // sendmsg only reads it
-  message.msg_iovlen = count;
-  ssize_t size = -1;
-  do {
-    size = ::sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-  } while (size < 0 && errno == EINTR);
-  sent = size > 0 ? static_cast<std::size_t>(size) : 0;
+// Part: maybe also all of it, where a record of it still waits for the socket.
+Subscriber::Sent Subscriber::send(const iovec* io, std::size_t count, std::size_t& sent) {
+  const Channel::Moved moved = channel_.send(io, count);
+  sent = moved.bytes;
   if (sent > 0) written_ms_ = host_.now_ms();
-  if (sent == bytes) return Sent::all;
-  if (size >= 0 || errno == EAGAIN || errno == EWOULDBLOCK) {
+  return judge(moved.status);
+}
+
+Subscriber::Sent Subscriber::judge(Channel::Status status) {
+  if (status == Channel::Status::done) return Sent::all;
+  if (status == Channel::Status::would_block) {
     wait_writable();
     return Sent::part;
   }
@@ -159,7 +155,7 @@ bool Subscriber::flush_control() {
   if (control_.empty()) return true;
   const iovec io{control_.data() + control_sent_, control_.size() - control_sent_};
   std::size_t sent = 0;
-  const Sent result = send(&io, 1, io.iov_len, sent);
+  const Sent result = send(&io, 1, sent);
   control_sent_ += sent;
   if (result != Sent::all) return false;
   control_ = Bytes();
@@ -172,19 +168,22 @@ void Subscriber::wait_writable() {
   is_blocked_ = true;
   blocked_ms_ = host_.now_ms();
   ++host_.stats.blocked;
-  socket_.async_wait(asio::socket_base::wait_write,
-                     [self = shared_from_this()](const error_code& ec) {
-                       if (!self->is_blocked_) return;
-                       self->is_blocked_ = false;
-                       --self->host_.stats.blocked;
-                       if (!ec && !self->is_gone()) self->host_.schedule(self);
-                     });
+  channel_.socket().async_wait(asio::socket_base::wait_write,
+                               [self = shared_from_this()](const error_code& ec) {
+                                 if (!self->is_blocked_) return;
+                                 self->is_blocked_ = false;
+                                 --self->host_.stats.blocked;
+                                 if (!ec && !self->is_gone()) self->host_.schedule(self);
+                               });
 }
 
 Subscriber::Pumped Subscriber::pump(std::size_t slice_bytes) {
   if (state_ == State::gone) return Pumped::gone;
   unpark();
   if (state_ == State::draining || is_blocked_) return Pumped::waits;
+  if (channel_.has_unsent() && judge(channel_.flush()) != Sent::all) {
+    return is_gone() ? Pumped::gone : Pumped::waits;
+  }
   if (subscription_.is_at_boundary() && has_control()) {
     if (!flush_control()) return is_gone() ? Pumped::gone : Pumped::waits;
     if (ending_ && last_words_.empty()) {
@@ -232,7 +231,7 @@ Subscriber::Pumped Subscriber::send_frames(std::size_t slice_bytes) {
   std::size_t sent = 0;
   Sent result = Sent::all;
   if (plan.bytes > 0) {
-    result = send(plan.io.data(), plan.count, plan.bytes, sent);
+    result = send(plan.io.data(), plan.count, sent);
     ++host_.stats.sends;
     host_.stats.bytes_sent += sent;
   }
@@ -296,9 +295,7 @@ void Subscriber::drain() {
   next_.reset();
   backfill_.reset();
   ending_->deadline_ms = host_.now_ms() + host_.options->linger.count();
-  error_code ec;
-  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ec);
-  if (ec) {
+  if (!channel_.end_writing()) {
     finish(EndReason::connection_lost);
   } else if (reader_.is_done()) {
     wait_readable();  // it had stopped with the last message
@@ -315,8 +312,7 @@ void Subscriber::finish(EndReason reason) {
     is_blocked_ = false;
     --host_.stats.blocked;
   }
-  error_code ignored;
-  socket_.close(ignored);
+  channel_.close();
   peer_.place.reset();
   run_.reset();
   next_.reset();
@@ -334,7 +330,7 @@ void Subscriber::check_stall() {
   const std::int64_t timeout_ms = host_.options->stall_timeout.count();
   if (now_ms - checked_ms_ < timeout_ms / kStallChecks) return;
   checked_ms_ = now_ms;
-  const int fd = socket_.native_handle();
+  const int fd = channel_.socket().native_handle();
   const bool is_pending = is_blocked_ || has_unacknowledged(fd);
   const std::uint64_t bytes = acknowledged_bytes(fd).value_or(acknowledged_ + 1);
   if (!is_pending || bytes != acknowledged_) {
@@ -381,9 +377,7 @@ void Subscriber::on_tick() {
 // ---- Starting ----
 
 void Subscriber::start(Bytes leftover) {
-  error_code ec;
-  socket_.native_non_blocking(true, ec);
-  prepare_subscriber_socket(socket_.native_handle(),
+  prepare_subscriber_socket(channel_.socket().native_handle(),
                             host_.options->stall_timeout + kUserTimeoutSlack);
   if (take_input(leftover)) wait_readable();
   if (request_.time_ms) {

@@ -1,4 +1,4 @@
-// One subscriber: a socket, a position, and where the bytes at that position come from.
+// One subscriber: a connection, a position, and where the bytes at that position come from.
 //
 // All of it belongs to one network thread. It is sent from the live log while it is inside, else
 // from runs of the archive; both by the same position, so that there is one path and no hand-over
@@ -6,7 +6,6 @@
 #pragma once
 
 #include <array>
-#include <boost/asio/ip/tcp.hpp>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -16,6 +15,7 @@
 #include <vector>
 
 #include "replay/backfill.h"
+#include "replay/channel.h"
 #include "replay/client_frames.h"
 #include "replay/egress.h"
 #include "replay/feed_view.h"
@@ -55,7 +55,7 @@ class SubscriberHost {
 class Subscriber : public std::enable_shared_from_this<Subscriber> {
  public:
   // `view` must outlive it; `is_catching_up` is asked while a cursor from the future waits.
-  Subscriber(SubscriberHost& host, FeedView& view, boost::asio::ip::tcp::socket socket, Peer peer,
+  Subscriber(SubscriberHost& host, FeedView& view, Channel channel, Peer peer,
              SubscribeRequest request, std::function<bool()> is_catching_up);
   Subscriber(const Subscriber&) = delete;
   Subscriber& operator=(const Subscriber&) = delete;
@@ -122,7 +122,8 @@ class Subscriber : public std::enable_shared_from_this<Subscriber> {
   bool has_control() const;
   void gather_control();
   enum class Sent : std::uint8_t { all, part, failed };
-  Sent send(const iovec* io, std::size_t count, std::size_t bytes, std::size_t& sent);
+  Sent send(const iovec* io, std::size_t count, std::size_t& sent);
+  Sent judge(Channel::Status status);
   bool flush_control();
   Pumped send_frames(std::size_t slice_bytes);
   FrameSpan frames_to_send();
@@ -146,7 +147,7 @@ class Subscriber : public std::enable_shared_from_this<Subscriber> {
 
   SubscriberHost& host_;
   FeedView* const view_;  // not ours
-  boost::asio::ip::tcp::socket socket_;
+  Channel channel_;
   Peer peer_;
   SubscribeRequest request_;
   const std::function<bool()> is_catching_up_;

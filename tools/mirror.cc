@@ -120,21 +120,27 @@ class Mirror {
                                                        std::move(hooks), options_.version));
       const std::lock_guard lock(mutex_);
       server_ = std::move(server);
-      for (const std::string& address : server_->addresses()) tell_where(address);
+      for (const std::string& address : server_->addresses().plain) tell_where("ws", address);
+      for (const std::string& address : server_->addresses().tls) tell_where("wss", address);
     }
     for (const storage::StreamInfo& stream : followed) STANDPIPE_CHECK(follow(stream, signal));
     if (options_.ready_file.empty()) return {};
-    return write_ready_file(options_.ready_file,
-                            server_ ? server_->addresses() : std::vector<std::string>{});
+    std::vector<std::string> listen;
+    if (server_) {
+      const replay::ListenAddresses& taken = server_->addresses();
+      listen = taken.plain;
+      listen.insert(listen.end(), taken.tls.begin(), taken.tls.end());
+    }
+    return write_ready_file(options_.ready_file, listen);
   }
 
   // Where to connect to, ready to be copied.
-  void tell_where(const std::string& address) const {
+  void tell_where(std::string_view scheme, const std::string& address) const {
     bool has_root[2] = {false, false};
     for (const storage::StreamInfo& stream : archive_->streams()) {
       const bool is_repos = stream.spec.kind == storage::StreamKind::repos;
       const bool is_at_root = !std::exchange(has_root[is_repos ? 1 : 0], true);
-      log_info(fmt::format("serving stream {} at ws://{}{}{}", stream.spec.name, address,
+      log_info(fmt::format("serving stream {} at {}://{}{}{}", stream.spec.name, scheme, address,
                            is_at_root ? "" : "/stream/" + stream.spec.name,
                            replay::subscribe_path(stream.spec.kind)));
     }
@@ -200,6 +206,7 @@ class Mirror {
           ::poll(&waited, 1, static_cast<int>(std::min<std::int64_t>(interval, 60'000)));
       STANDPIPE_CHECK(check_archive());
       if (ready > 0) break;
+      renew_certificate();
       if (options_.status_interval_ms > 0) show(status, is_terminal);
     }
     if (is_terminal && options_.status_interval_ms > 0 && !options_.is_json) {
@@ -207,6 +214,16 @@ class Mirror {
     }
     log_info("stopping: subscribers end at a frame boundary, what is queued becomes durable");
     return {};
+  }
+
+  void renew_certificate() {
+    if (!server_) return;
+    const auto renewed = server_->reload_certificate();
+    if (!renewed) {
+      log_error(fmt::format("the certificate stays as it is: {}", renewed.error().detail));
+    } else if (*renewed) {
+      log_info("the certificate has changed: new connections are shown the new one");
+    }
   }
 
   MirrorSample sample() {

@@ -15,6 +15,7 @@
 
 #include "archiver/stream_archiver.h"
 #include "replay/options.h"
+#include "replay/server.h"
 #include "schema/base/result.h"
 #include "storage/options.h"
 #include "storage/types.h"
@@ -28,8 +29,9 @@ struct MirrorOptions {
   std::vector<storage::StreamSpec>
       streams;  // to follow; none: those of the archive that have a URL
   bool is_upstream_change = false;
-  std::vector<std::string> listen;
-  std::string ready_file;  // written once it listens and follows; empty: none
+  replay::ListenAddresses listen;
+  // Written once it listens and follows: the plain listeners, then those with TLS. Empty: none.
+  std::string ready_file;
   storage::ArchiveOptions archive;
   archiver::StreamOptions stream;
   std::string did_docs;  // to check signatures at ingest; empty: none

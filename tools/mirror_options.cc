@@ -109,8 +109,15 @@ void add_archiver_options(OptionTable& table, Given& given) {
 }
 
 void add_server_options(OptionTable& table, Given& given) {
-  table.list("listen", "ADDR", &given.mirror.listen,
-             "Serve at this address; repeatable; port 0: any (default 127.0.0.1:2480)");
+  table.list("listen", "ADDR", &given.mirror.listen.plain,
+             "Serve at this address; repeatable; port 0: any (default 127.0.0.1:2480, unless there "
+             "is --listen-tls)");
+  table.list("listen-tls", "ADDR", &given.mirror.listen.tls,
+             "Serve there over TLS; repeatable; needs --tls-cert and --tls-key");
+  table.text("tls-cert", "FILE", &given.mirror.server.tls_files.certificate,
+             "What --listen-tls shows: a PEM chain, ours first; read again when it changes");
+  table.text("tls-key", "FILE", &given.mirror.server.tls_files.key,
+             "The key of --tls-cert, in PEM, without a passphrase");
   table.choice("cursor-mode", {"exclusive", "inclusive"}, &given.cursor_mode,
                "Whether cursor N means behind N (as relays have it), or from N on");
   table.duration_ms("future-cursor-wait", &given.future_cursor_wait_ms,
@@ -189,6 +196,27 @@ Result<void> take_streams(Given& given) {
 }
 
 // What the table cannot judge option by option. Every error is one of usage.
+Result<void> complete_listen(replay::ListenAddresses& listen, const replay::TlsFiles& tls) {
+  if (listen.plain.empty() && listen.tls.empty()) listen.plain.emplace_back(kDefaultListen);
+  for (const std::string& address : listen.plain) {
+    const auto checked = replay::check_listen_address(address);
+    if (!checked) return Error{Errc::invalid, "--listen: " + checked.error().detail};
+  }
+  for (const std::string& address : listen.tls) {
+    const auto checked = replay::check_listen_address(address);
+    if (!checked) return Error{Errc::invalid, "--listen-tls: " + checked.error().detail};
+  }
+  const bool has_files = !tls.certificate.empty() && !tls.key.empty();
+  if (!listen.tls.empty() && !has_files) {
+    return Error{Errc::invalid, "--listen-tls: needs --tls-cert FILE and --tls-key FILE"};
+  }
+  const bool has_any_file = !tls.certificate.empty() || !tls.key.empty();
+  if (listen.tls.empty() && has_any_file) {
+    return Error{Errc::invalid, "--tls-cert and --tls-key: of use with --listen-tls alone"};
+  }
+  return {};
+}
+
 Result<void> complete(Given& given) {
   using std::chrono::milliseconds;
   MirrorOptions& mirror = given.mirror;
@@ -217,11 +245,7 @@ Result<void> complete(Given& given) {
   stream.queue_bytes_max = given.queue_bytes;
 
   replay::ServerOptions& server = mirror.server;
-  if (mirror.listen.empty()) mirror.listen.emplace_back(kDefaultListen);
-  for (const std::string& address : mirror.listen) {
-    const auto checked = replay::check_listen_address(address);
-    if (!checked) return Error{Errc::invalid, "--listen: " + checked.error().detail};
-  }
+  STANDPIPE_CHECK(complete_listen(mirror.listen, server.tls_files));
   server.cursor_mode = static_cast<replay::CursorMode>(given.cursor_mode);
   server.future_cursor_wait = milliseconds(given.future_cursor_wait_ms);
   server.handshake_timeout = milliseconds(given.handshake_timeout_ms);

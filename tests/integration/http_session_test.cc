@@ -308,8 +308,8 @@ TEST_F(HttpSession, AHandshakeMakesASubscriber) {
   EXPECT_EQ(stats().open, 0u);  // no longer one of ours
   EXPECT_EQ(stats().upgrades, 1u);
   // The socket lives on, in both directions.
-  asio::write(upgraded.socket, asio::buffer("\x89\x00", 2));
-  upgraded.socket.close();
+  asio::write(upgraded.channel.socket(), asio::buffer("\x89\x00", 2));
+  upgraded.channel.close();
   EXPECT_EQ(connection.read_to_end(), std::string("\x89\x00", 2));
 }
 
@@ -325,7 +325,7 @@ TEST_F(HttpSession, WhatComesRightBehindTheHandshakeIsHandedOn) {
   ASSERT_FALSE(all.empty());
   while (all.size() < frames.size()) {
     char buffer[4096];
-    all.append(buffer, upgraded.socket.read_some(asio::buffer(buffer)));
+    all.append(buffer, upgraded.channel.socket().read_some(asio::buffer(buffer)));
   }
   EXPECT_EQ(all, frames);
 }

@@ -39,7 +39,7 @@ struct Upgraded {
   replay::SubscribeRequest request;
   std::string leftover;
   replay::Peer peer;
-  boost::asio::ip::tcp::socket socket;
+  replay::Channel channel;
 };
 
 // Answers what it is asked; the tests wait for what comes out of it. Called on the thread of the
@@ -65,11 +65,11 @@ class FakeHandler final : public replay::HttpHandler {
     return replay::Refusal{503, {{"Retry-After", "7"}}, "NotEnoughResources", "no room"};
   }
 
-  void on_upgrade(boost::asio::ip::tcp::socket socket, replay::SubscribeRequest request,
-                  Bytes leftover, replay::Peer peer) override {
+  void on_upgrade(replay::Channel channel, replay::SubscribeRequest request, Bytes leftover,
+                  replay::Peer peer) override {
     const std::lock_guard lock(mutex_);
     upgraded_.push_back(
-        {std::move(request), std::string(as_text(leftover)), std::move(peer), std::move(socket)});
+        {std::move(request), std::string(as_text(leftover)), std::move(peer), std::move(channel)});
     changed_.notify_all();
   }
 
@@ -169,7 +169,7 @@ class HttpFixture : public ::testing::Test {
     acceptor_.async_accept(
         [this](boost::system::error_code ec, boost::asio::ip::tcp::socket socket) {
           if (ec) return;
-          sessions_->serve(std::move(socket));
+          sessions_->serve(replay::Channel(std::move(socket)));
           accept();
         });
   }

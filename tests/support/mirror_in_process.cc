@@ -27,7 +27,7 @@ Result<void> InProcessMirror::start() {
   replay::ServerHooks hooks;
   hooks.health = [this] { return health(); };
   hooks.is_catching_up = [this](std::string_view) { return is_catching_up(); };
-  STANDPIPE_TRY(server_, replay::Server::start(*archive_, {"127.0.0.1:0"}, options_.server,
+  STANDPIPE_TRY(server_, replay::Server::start(*archive_, {{"127.0.0.1:0"}, {}}, options_.server,
                                                std::move(hooks), "test"));
   archiver::StreamCallbacks callbacks;
   callbacks.on_durable = [this, id = stream.id](storage::EpochNumber epoch,
@@ -47,7 +47,7 @@ Result<void> InProcessMirror::start() {
 }
 
 std::uint16_t InProcessMirror::port() const {
-  const std::string& address = server_->addresses().front();
+  const std::string& address = server_->addresses().plain.front();
   std::uint16_t port = 0;
   const char* const end = address.data() + address.size();
   const auto [at, error] = std::from_chars(address.data() + address.rfind(':') + 1, end, port);

@@ -134,10 +134,10 @@ class Host::Impl final : public replay::HttpHandler {
         fmt::format("this host makes frames for at most {} subscribers", options_.subscribers_max)};
   }
 
-  void on_upgrade(tcp::socket socket, replay::SubscribeRequest request, Bytes leftover,
+  void on_upgrade(replay::Channel channel, replay::SubscribeRequest request, Bytes leftover,
                   replay::Peer peer) override {
     error_code ec;
-    const int fd = socket.release(ec);
+    const int fd = channel.socket().release(ec);
     if (ec) return;
     try {
       subscribers_.emplace_back(fd, std::move(leftover),
@@ -175,7 +175,8 @@ class Host::Impl final : public replay::HttpHandler {
       if (is_stopped_) return;
       if (!ec) {
         // One too many is closed unheard.
-        if (sessions_.stats().open < kRequestersMax) sessions_.serve(std::move(socket));
+        if (sessions_.stats().open < kRequestersMax)
+          sessions_.serve(replay::Channel(std::move(socket)));
         return accept();
       }
       pause_.expires_after(kAcceptPause);
