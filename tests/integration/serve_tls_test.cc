@@ -230,12 +230,6 @@ class RawTls {
              return SSL_write(tls_.get(), text.data(), static_cast<int>(text.size()));
            }) > 0;
   }
-  // Asks the other side to change its keys, and so to answer, without reading what it answers.
-  // False: the connection is gone.
-  bool update_keys() {
-    if (SSL_key_update(tls_.get(), SSL_KEY_UPDATE_REQUESTED) != 1) return false;
-    return until_done([&] { return SSL_do_handshake(tls_.get()); }) == 1;
-  }
   std::string read_to_end() {
     std::string all;
     char buffer[4096];
@@ -247,7 +241,6 @@ class RawTls {
   }
   // The peer has said that the end was meant.
   bool has_farewell() const { return (SSL_get_shutdown(tls_.get()) & SSL_RECEIVED_SHUTDOWN) != 0; }
-  int fd() const { return stream_.fd(); }
 
  private:
   template <typename Call>
@@ -282,26 +275,6 @@ TEST_F(ServeTls, VersionsBefore12AreRefused) {
     // Without it the peer could not tell the end from a cut.
     EXPECT_TRUE(current.has_farewell()) << version;
   }
-}
-
-// Each makes the server answer; who takes no answer is let go before they fill its memory.
-TEST_F(ServeTls, WhoAsksForNewKeysWithoutEndHarmsNobody) {
-  given_served_over_tls(made_frames(1, 3));
-  RawTls greedy(tls_port(), TLS1_3_VERSION);
-  ASSERT_TRUE(greedy.shake_hands());
-  ASSERT_TRUE(greedy.write(
-      "GET /xrpc/com.atproto.sync.subscribeRepos HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n"
-      "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"));
-  const int small = 4096;
-  ::setsockopt(greedy.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-  constexpr int kFarTooMany = 2'000'000;
-  int updates = 0;
-  while (updates < kFarTooMany && greedy.update_keys()) ++updates;
-  EXPECT_LT(updates, kFarTooMany);
-  Subscriber subscriber = subscribe_tls("?cursor=0", trusting());
-  expect_made(subscriber.read_frames(3), 1, 3);
-  expect_nothing_more(subscriber);
 }
 
 TEST_F(ServeTls, FilesThatCannotBeUsedAreNamed) {
