@@ -1,5 +1,6 @@
 // A listener with TLS: the same frames, the same order, the same ends; the certificate replaced
 // while it serves; and what does not speak TLS, or abuses it.
+#include <netinet/in.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 
@@ -12,6 +13,8 @@
 #include <thread>
 #include <vector>
 
+#include "replay/server.h"
+#include "storage/archive.h"
 #include "tests/support/certificates.h"
 #include "tests/support/process.h"
 #include "tests/support/serve_fixture.h"
@@ -137,6 +140,62 @@ TEST_F(ServeTls, ASlowReaderGetsEveryByteAndPongsBetweenFrames) {
   EXPECT_FALSE(subscriber.pongs().empty());
 }
 
+// The descriptor of this process at the other end of `peer`, a connection over loopback.
+int other_end_of(int peer) {
+  sockaddr_in wanted{};
+  socklen_t size = sizeof wanted;
+  EXPECT_EQ(::getsockname(peer, reinterpret_cast<sockaddr*>(&wanted), &size), 0);
+  for (int fd = 0; fd < 1024; ++fd) {
+    sockaddr_in found{};
+    size = sizeof found;
+    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&found), &size) == 0 &&
+        found.sin_port == wanted.sin_port && found.sin_family == AF_INET) {
+      return fd;
+    }
+  }
+  return -1;
+}
+
+// The last record may be the one that the socket does not take, and nothing follows it. The server
+// is this process, so that its end of the connection can be made too small for any record.
+TEST_F(ServeTls, TheLastRecordArrivesThoughTheSocketWasFull) {
+  install(authority_.for_loopback());
+  storage::ArchiveOptions writing;
+  writing.free_bytes_min = 0;
+  auto opened = storage::Archive::open(archive(), writing);
+  ASSERT_TRUE(opened) << opened.error().detail;
+  storage::StreamSpec spec;
+  spec.name = "repos";
+  const auto stream = (*opened)->ensure_stream(spec);
+  ASSERT_TRUE(stream) << stream.error().detail;
+  auto appender = (*opened)->appender(stream->id);
+  ASSERT_TRUE(appender) << appender.error().detail;
+  replay::ServerOptions options;
+  options.tls_files = {certificate_file().string(), key_file().string()};
+  replay::ServerHooks hooks;
+  hooks.health = [] { return replay::HealthReport{}; };
+  auto server = replay::Server::start(**opened, {{}, {"127.0.0.1:0"}}, options, hooks, "test");
+  ASSERT_TRUE(server) << server.error().detail;
+  const std::string& address = (*server)->addresses().tls.front();
+  const auto port = static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1)));
+
+  SubscriberOptions slow = trusting();
+  slow.receive_buffer = 4096;
+  Subscriber subscriber = Subscriber::connect(port, repos(), slow);
+  expect_nothing_more(subscriber);
+  const int fd = other_end_of(subscriber.fd());
+  ASSERT_GE(fd, 0);
+  const int small = 2048;
+  ASSERT_EQ(::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+  for (const Bytes& frame : mixed_sizes(4, 5)) {  // each fills a record or more
+    ASSERT_TRUE(appender->offer(frame, kFirstFrameMs));
+    const auto committed = appender->commit();
+    ASSERT_TRUE(committed) << committed.error().detail;
+    (*server)->publish(stream->id, appender->epoch(), committed->runs);
+    EXPECT_EQ(subscriber.next_frame(), frame);
+  }
+}
+
 TEST_F(ServeTls, WhatIsPublishedReachesASubscriberThatWaits) {
   install(authority_.for_loopback());
   given_upstream(holding(1, 3));
@@ -152,7 +211,7 @@ TEST_F(ServeTls, WhatIsPublishedReachesASubscriberThatWaits) {
 }
 
 // What a client sends at once with its request lies decrypted in TLS, and no socket tells of it.
-TEST_F(ServeTls, AFrameThatComesWithTheRequestIsAnswered) {
+TEST_F(ServeTls, FramesThatComeWithTheRequestAreRead) {
   given_served_over_tls(made_frames(1, 3));
   SubscriberOptions options = trusting();
   NetStream stream = connect_stream(tls_port(), options);
@@ -161,8 +220,13 @@ TEST_F(ServeTls, AFrameThatComesWithTheRequestIsAnswered) {
       "GET /xrpc/com.atproto.sync.subscribeRepos HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n"
       "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
       "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"));
+  // In one record, longer than what is read of it with the request.
+  const Bytes text = hex("81 fe 2710 00000000");
+  request.insert(request.end(), text.begin(), text.end());
+  request.resize(request.size() + 10'000);
   const Bytes ping = hex("8984 00000000 'ping'");
   request.insert(request.end(), ping.begin(), ping.end());
+  ASSERT_LT(request.size(), 16'384U);
   ASSERT_TRUE(write_all(stream, request, deadline_from_now()));
   std::string answer;
   const Deadline deadline = deadline_from_now();
