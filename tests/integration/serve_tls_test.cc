@@ -172,6 +172,7 @@ TEST_F(ServeTls, TheLastRecordArrivesThoughTheSocketWasFull) {
   ASSERT_TRUE(appender) << appender.error().detail;
   replay::ServerOptions options;
   options.tls_files = {certificate_file().string(), key_file().string()};
+  options.ping_interval = std::chrono::hours(1);  // it would bring the record out, too
   replay::ServerHooks hooks;
   hooks.health = [] { return replay::HealthReport{}; };
   auto server = replay::Server::start(**opened, {{}, {"127.0.0.1:0"}}, options, hooks, "test");
