@@ -355,10 +355,7 @@ void Subscriber::on_tick() {
   if (state_ == State::future) judge_again(/*is_due=*/now_ms >= future_judged_ms_ + kFutureLookMs);
   check_stall();
   if (is_gone()) return;
-  if (is_blocked_ && now_ms - blocked_ms_ >= kRunsHeldMs) {
-    run_.reset();
-    next_.reset();
-  }
+  if (is_blocked_ && now_ms - blocked_ms_ >= kRunsHeldMs) let_runs_go();
   const ServerOptions& options = *host_.options;
   if (now_ms - written_ms_ >= options.ping_interval.count() && !is_blocked_) {
     is_ping_due_ = true;

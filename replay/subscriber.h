@@ -137,6 +137,7 @@ class Subscriber : public std::enable_shared_from_this<Subscriber> {
   void fall_back();
   void read_archive(Seq after);
   void on_read(Result<storage::ReadStep> step);
+  void let_runs_go();
 
   // -- Ending
   void end_at_until();

@@ -9,6 +9,10 @@
 namespace standpipe::replay {
 namespace {
 
+// Held of a frame that a subscriber has taken in part and does not go on with. One in some
+// thousands is larger; whoever stops in the middle of it may find that its connection ends there.
+constexpr std::uint32_t kHalfSentBytesMax = 64 << 10;
+
 // An error frame and the close that follows it.
 Bytes error_words(Bytes frame, std::string_view name) {
   const Bytes close = close_frame(kClosePolicy, name);
@@ -245,6 +249,26 @@ void Subscriber::read_archive(Seq after) {
       if (!self->is_gone()) self->on_read(std::move(step));
     });
   });
+}
+
+// Of who takes nothing. But for the rest of a frame that is half sent: retention may take that one
+// meanwhile, and what there is to say then can be said behind a whole frame alone.
+void Subscriber::let_runs_go() {
+  next_.reset();
+  if (state_ == State::live && !view_->tail.holds(subscription_.position().after)) return;
+  const FrameSpan span = frames_to_send();
+  if (subscription_.is_at_boundary() || span.empty() ||
+      span.frames.front().length > kHalfSentBytesMax) {
+    run_.reset();
+    return;
+  }
+  storage::RunFrame frame = span.frames.front();
+  if (run_ != nullptr && run_->frames.size() == 1 && run_->first() == frame.seq) return;
+  auto rest = std::make_shared<storage::WireRun>();
+  rest->wire.assign(span.wire + frame.offset, frame.length);
+  frame.offset = 0;
+  rest->frames.push_back(frame);
+  run_ = std::move(rest);
 }
 
 void Subscriber::on_read(Result<storage::ReadStep> step) {
