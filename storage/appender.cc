@@ -114,11 +114,10 @@ Result<CommitReport> Appender::Impl::commit_pending(std::vector<PartitionId>& se
 bool Appender::Impl::must_roll(const HeadRow& head, const PendingGroup& group,
                                std::int64_t clock_ms) const {
   if (head.open_partition == PartitionId{} || head.open_frames == 0) return false;
-  const ArchiveOptions& options = core_->options;
-  if (head.open_raw_bytes + group.run->wire.size() > options.partition_bytes_max) return true;
+  if (head.open_raw_bytes + group.run->wire.size() > cut_.bytes_max) return true;
   const std::int64_t span_ms = clock_ms - head.open_clock_first_ms;
-  if (span_ms >= options.partition_age_max_ms) return true;
-  return span_ms >= options.partition_span_ms && head.open_raw_bytes >= options.partition_bytes_min;
+  if (span_ms >= cut_.age_max_ms) return true;
+  return span_ms >= cut_.span_ms && head.open_raw_bytes >= core_->options.partition_bytes_min;
 }
 
 // Ends the open partition, if there is one, and opens another, with the group that follows.

@@ -97,6 +97,7 @@ class Appender::Impl {
   StreamKind kind_ = StreamKind::repos;
   Density density_ = Density::automatic;
   bool shares_container_ = false;
+  PartitionCut cut_;  // where partitions end
   std::uint64_t generation_ = 0;
 
   HeadRow head_;  // durable

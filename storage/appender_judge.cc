@@ -35,6 +35,7 @@ Result<std::unique_ptr<Appender::Impl>> Appender::Impl::make(Core& core, StreamI
     impl->kind_ = state->row.spec.kind;
     impl->density_ = state->row.spec.density;
     impl->shares_container_ = state->row.shares_container;
+    impl->cut_ = partition_cut(core.options, core.options.retention.of(state->row.spec.name));
     impl->head_ = epoch.head;
     impl->generation_ = core.generation;
   }

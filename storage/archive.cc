@@ -43,7 +43,6 @@ class Archive::Impl {
   explicit Impl(std::unique_ptr<Core> open) : core(std::move(open)) {}
 
   std::unique_ptr<Core> core;
-  std::mutex partition_work;  // one seal, drop, rewrite or re-open at a time; taken first
   bool is_closed = false;
 };
 
@@ -59,7 +58,8 @@ Result<std::unique_ptr<Archive>> Archive::open(const std::filesystem::path& dir,
 Result<void> Archive::close() {
   Core& core = *impl_->core;
   if (impl_->is_closed || core.options.access != Access::write) return {};
-  const std::lock_guard work(impl_->partition_work);
+  core.is_stopping = true;
+  const std::lock_guard work(impl_->core->partition_work);
   core.wait_for_background();
   core.stop_thread();
   const std::lock_guard writing(core.write_mutex);
@@ -207,7 +207,7 @@ Result<StreamInfo> Archive::ensure_stream(const StreamSpec& spec, bool change_up
 
 Result<EpochInfo> Archive::begin_epoch(StreamId stream, std::string reason) {
   Core& core = *impl_->core;
-  const std::lock_guard work(impl_->partition_work);
+  const std::lock_guard work(impl_->core->partition_work);
   std::optional<PartitionId> sealed;
   EpochInfo info;
   {
@@ -331,7 +331,7 @@ std::vector<PartitionInfo> Archive::partitions() const {
 
 Result<void> Archive::seal(StreamId stream) {
   Core& core = *impl_->core;
-  const std::lock_guard work(impl_->partition_work);
+  const std::lock_guard work(impl_->core->partition_work);
   std::optional<PartitionId> sealed;
   {
     const std::lock_guard writing(core.write_mutex);
@@ -349,20 +349,50 @@ Result<void> Archive::seal(StreamId stream) {
 }
 
 Result<void> Archive::drop_partition(PartitionId id) {
-  const std::lock_guard work(impl_->partition_work);
+  const std::lock_guard work(impl_->core->partition_work);
   STANDPIPE_CHECK(impl_->core->check_writable());
   return storage::drop_partition(*impl_->core, id);
 }
 
+Result<std::size_t> Archive::apply_retention() { return drop_expired(*impl_->core); }
+
 Result<PartitionId> Archive::rewrite_partition(PartitionId id) {
-  const std::lock_guard work(impl_->partition_work);
+  const std::lock_guard work(impl_->core->partition_work);
   STANDPIPE_CHECK(impl_->core->check_writable());
   return storage::rewrite_partition(*impl_->core, id);
 }
 
+std::vector<Archive::TableFile> Archive::table_files() const {
+  const Core& core = *impl_->core;
+  std::vector<TableFile> files;
+  const std::shared_lock lock(core.store_mutex);
+  if (core.store == nullptr) return files;
+  for (StoreTable& table : core.store->tables()) {
+    files.push_back({std::move(table.name), table.bytes, std::move(table.checksum)});
+  }
+  return files;
+}
+
+Result<std::filesystem::path> Archive::make_checkpoint() {
+  Core& core = *impl_->core;
+  const std::lock_guard work(core.partition_work);
+  STANDPIPE_CHECK(core.check_writable());
+  STANDPIPE_CHECK(storage::remove_checkpoint(core.dir));
+  // So that the log, which has to be copied while nobody writes, is short.
+  STANDPIPE_CHECK(core.change([](Store& store) { return store.flush_all(); }));
+  const std::lock_guard writing(core.write_mutex);
+  return storage::make_checkpoint(core);
+}
+
+Result<void> Archive::remove_checkpoint() {
+  Core& core = *impl_->core;
+  const std::lock_guard work(core.partition_work);
+  return storage::remove_checkpoint(core.dir);
+}
+
 Result<void> Archive::verify_files() const {
   Core& core = *impl_->core;
-  const std::lock_guard work(impl_->partition_work);  // which would move what is looked at
+  const std::lock_guard work(impl_->core->partition_work);  // which would move what is looked at
   const auto verify = [&core, this]() -> Result<void> {
     const std::shared_lock lock(core.store_mutex);
     if (core.store == nullptr) return Error{Errc::closed, "the archive is closed"};
@@ -382,7 +412,7 @@ Result<void> Archive::verify_files() const {
 
 Result<void> Archive::try_resume() {
   Core& core = *impl_->core;
-  const std::lock_guard work(impl_->partition_work);
+  const std::lock_guard work(impl_->core->partition_work);
   core.wait_for_background();
   {
     const std::lock_guard lock(core.mutex);
@@ -432,6 +462,9 @@ ArchiveStats Archive::stats() const {
   stats.quarantine_bytes = core.quarantine.bytes();
   stats.partitions = core.partitions.size();
   stats.reopens = core.reopens;
+  stats.retention_partitions = core.dropped.partitions;
+  stats.retention_frames = core.dropped.frames;
+  stats.retention_bytes = core.dropped.stored_bytes;
   return stats;
 }
 

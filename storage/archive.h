@@ -44,6 +44,8 @@ struct ArchiveStats {
   std::uint64_t run_cache_hits = 0, run_cache_misses = 0, run_cache_bytes = 0;
   std::uint64_t bytes_written_log = 0, bytes_written_flush = 0, bytes_written_compaction = 0;
   std::uint64_t reopens = 0;
+  // What retention has dropped since the archive was opened; bytes of table files.
+  std::uint64_t retention_partitions = 0, retention_frames = 0, retention_bytes = 0;
 };
 
 // invalid: no name for a stream, and what is one.
@@ -100,10 +102,31 @@ class Archive {
   // Retention: drops a whole sealed partition and records the gap. not_found, or invalid if it is
   // not the oldest sealed one of its epoch.
   Result<void> drop_partition(PartitionId id);
+  // Drops what exceeds ArchiveOptions::retention, one partition after the other, and logs each; how
+  // many. With a background thread this happens by itself: after each seal, every few seconds, and
+  // at once where the disk is full. Other work on partitions goes first: then the rest is left to
+  // the next time. Never more than the limits say, however full the disk is.
+  // invalid: a limit is for a stream that is not there; nothing has been dropped.
+  Result<std::size_t> apply_retention();
   // Rewrites a sealed partition into a new family and swaps it in after comparing every frame.
   Result<PartitionId> rewrite_partition(PartitionId id);
   // Re-reads every table file against its recorded checksum, then every group. Slow.
   Result<void> verify_files() const;
+
+  // -- Copies of it. docs/format.md, "Backups". ---------------------------------------------------
+  struct TableFile {
+    std::string name;  // below DIR/db
+    std::uint64_t bytes = 0;
+    std::string checksum;  // CRC-32C, four bytes, big-endian; empty if it is not known
+  };
+  std::vector<TableFile> table_files() const;  // those in use
+  // The archive as it is now, whole and durable, in DIR/checkpoint, where it can be opened and
+  // copied from like another that nobody writes to: it holds everything that was acknowledged
+  // before the call. Tables are hard links and take no room, until they would have been deleted.
+  // Writing waits while links are made, not while tables are flushed. One that is there already is
+  // replaced. Only with write access.
+  Result<std::filesystem::path> make_checkpoint();
+  Result<void> remove_checkpoint();  // ok if there is none
 
   // After disk_full: tries to go on. ok if there was nothing to do. The Appender of each stream
   // must be asked for anew: what it had pending is gone.

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -20,14 +21,12 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::int64_t kWitnessIntervalMs = 1000;
+constexpr std::int64_t kRetentionIntervalMs = 10'000;
 
-Result<void> sync_directory(const fs::path& dir) {
-  const int fd = ::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool is_synced = fd >= 0 && ::fsync(fd) == 0;
-  const int error = errno;
-  if (fd >= 0) ::close(fd);
-  if (is_synced) return {};
-  return Error{Errc::io, "cannot sync " + dir.string() + ": " + std::strerror(error)};
+std::int64_t steady_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 // Makes DIR and DIR/db, and the entries that name them durable: RocksDB only syncs inside DIR/db.
@@ -49,6 +48,15 @@ Result<void> make_directories(const fs::path& dir) {
 }
 
 }  // namespace
+
+Result<void> sync_directory(const fs::path& dir) {
+  const int fd = ::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool is_synced = fd >= 0 && ::fsync(fd) == 0;
+  const int error = errno;
+  if (fd >= 0) ::close(fd);
+  if (is_synced) return {};
+  return Error{Errc::io, "cannot sync " + dir.string() + ": " + std::strerror(error)};
+}
 
 Core::Core(fs::path directory, ArchiveOptions archive_options, DirectoryLock lock)
     : dir(std::move(directory)),
@@ -81,7 +89,8 @@ Result<std::unique_ptr<Core>> Core::open(const fs::path& dir, ArchiveOptions opt
   if (writes) {
     STANDPIPE_CHECK(core->note_witness_warning());
     STANDPIPE_CHECK(core->write_witness(/*is_clean=*/false));
-    STANDPIPE_CHECK(sync_directory(dir));  // the lock and the witness may be new
+    STANDPIPE_CHECK(remove_checkpoint(dir));  // whoever read it has lost its archive
+    STANDPIPE_CHECK(sync_directory(dir));     // the lock and the witness may be new
     if (core->options.background) {
       core->thread_ =
           std::jthread([raw = core.get()](const std::stop_token& stop) { raw->run_thread(stop); });
@@ -123,7 +132,7 @@ Result<void> Core::check_room() {
   }
   std::string detail = std::to_string(free) + " bytes are free on the file system of " +
                        dir.string() + ", at least " + std::to_string(options.free_bytes_min) +
-                       " are wanted: make room, or lower the minimum";
+                       " are wanted: make room, keep less, or lower the minimum";
   const std::lock_guard lock(mutex);
   if (health == Health::ok || health == Health::disk_full) {
     health = Health::disk_full;
@@ -389,7 +398,7 @@ void Core::run_thread(const std::stop_token& stop) {
   std::unique_lock lock(work_mutex_);
   while (!stop.stop_requested()) {
     work_changed_.wait_for(lock, stop, std::chrono::milliseconds(kWitnessIntervalMs),
-                           [this] { return !work_.empty(); });
+                           [this] { return !work_.empty() || was_sealed_; });
     if (!work_.empty()) {
       const std::function<Result<void>()> work = std::move(work_.front());
       work_.pop_front();
@@ -399,18 +408,38 @@ void Core::run_thread(const std::stop_token& stop) {
       lock.lock();
       is_working_ = false;
       work_changed_.notify_all();
-      continue;
+      if (!was_sealed_) continue;  // however much is to be sealed, what is too much goes first
     }
+    const bool was_sealed = std::exchange(was_sealed_, false);
     lock.unlock();
     {
       const std::lock_guard writing(write_mutex);
       write_witness_if_due();
     }
+    if (was_sealed || retention_is_due()) {
+      retention_ran_ms_ = steady_ms();
+      // A failure has closed the writer, and is told by it.
+      [[maybe_unused]] const Result<std::size_t> done = drop_expired(*this);
+    }
     lock.lock();
   }
 }
 
+void Core::note_sealed() {
+  const std::lock_guard lock(work_mutex_);
+  was_sealed_ = true;
+  work_changed_.notify_all();
+}
+
+// Full is full: what may go goes before anybody has to look after it.
+bool Core::retention_is_due() const {
+  if (steady_ms() - retention_ran_ms_ >= kRetentionIntervalMs) return true;
+  const std::lock_guard lock(mutex);
+  return health == Health::disk_full;
+}
+
 void Core::stop_thread() {
+  is_stopping = true;
   if (!thread_.joinable()) return;
   thread_.request_stop();
   thread_.join();

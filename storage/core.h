@@ -2,6 +2,8 @@
 // was loaded from it, and the one order in which it changes. Private to storage/.
 //
 // Locks, in the order in which they are taken:
+//   partition_work  one seal, drop, rewrite or re-open at a time. The archive's own thread only
+//                   tries for it: whoever holds it may wait for that thread
 //   write_mutex   held by whoever is about to change the store: one durable order of changes
 //   store_mutex   shared while the store is used, exclusive while it is exchanged (try_resume)
 //   mutex         guards the state in memory; never held across I/O
@@ -30,6 +32,7 @@
 #include "storage/lock.h"
 #include "storage/options.h"
 #include "storage/quarantine.h"
+#include "storage/retention.h"
 #include "storage/rows.h"
 #include "storage/run_cache.h"
 #include "storage/store.h"
@@ -132,11 +135,15 @@ class Core {
   // if that is possible at all; where only room was missing it may be tried again.
   Result<void> load_again();
   void stop_thread();
+  std::atomic<bool> is_stopping = false;  // long work ends at the next step
+  // Any thread: a partition was sealed.
+  void note_sealed();
   void release();  // the end: closes the store and gives the directory up
 
   const std::filesystem::path dir;
   const ArchiveOptions options;
 
+  std::mutex partition_work;
   std::mutex write_mutex;
   mutable std::shared_mutex store_mutex;
   std::unique_ptr<Store> store;
@@ -154,6 +161,9 @@ class Core {
   bool is_reopening = false;     // load_again() is not done
   std::uint64_t generation = 1;  // grows with each exchange of the store
   std::uint64_t reopens = 0;
+  struct {
+    std::uint64_t partitions = 0, frames = 0, stored_bytes = 0;
+  } dropped;  // by retention, since the opening
 
   Quarantine quarantine;
 
@@ -175,22 +185,31 @@ class Core {
   Result<void> exchange_store();
   Result<void> load_store(Access access);
   void run_thread(const std::stop_token& stop);
+  bool retention_is_due() const;
 
   std::optional<DirectoryLock> lock_;
   std::optional<Witness> witness_;  // guarded by write_mutex
   std::int64_t witnessed_ms_ = 0;   // likewise
 
-  std::mutex work_mutex_;  // guards work_ and is_working_
+  std::mutex work_mutex_;  // guards work_, is_working_ and was_sealed_
   std::condition_variable_any work_changed_;
   std::deque<std::function<Result<void>()>> work_;
   bool is_working_ = false;
-  std::jthread thread_;  // last: it uses everything above
+  bool was_sealed_ = true;             // since retention last looked; what lies there counts
+  std::int64_t retention_ran_ms_ = 0;  // steady clock; the archive's thread alone
+  std::jthread thread_;                // last: it uses everything above
 };
 
 // -- The partition protocols (storage/partition.cc): intent first, nothing destroyed before its
 // successor is durable outside the log. docs/architecture.md, "Partitions". -----------------------
 
+// fsync of a directory: its entries are durable on return.
+Result<void> sync_directory(const std::filesystem::path& dir);
+
 std::string partition_container(const StreamRow& stream, PartitionId id);
+// All keys of a partition, its self-description and its groups: [begin, end).
+std::string partition_begin(PartitionId id);
+std::string partition_end(PartitionId id);
 
 SelfDescription describe_partition(const StreamState& stream, const EpochState& epoch,
                                    PartitionId id, std::uint8_t codec, Seq first);
@@ -216,6 +235,13 @@ void clear_open_partition(HeadRow& head);
 Result<void> finish_sealing(Core& core, PartitionId id);
 Result<void> drop_partition(Core& core, PartitionId id);
 Result<PartitionId> rewrite_partition(Core& core, PartitionId id);
+// DIR/checkpoint, with what an interrupted one left; ok if there is none.
+Result<void> remove_checkpoint(const std::filesystem::path& dir);
+// A copy of the whole there (storage/checkpoint.cc). The caller holds partition_work and
+// write_mutex, and has removed the one before.
+Result<std::filesystem::path> make_checkpoint(Core& core);
+// Retention (storage/retention_pass.cc). Takes partition_work, drop by drop, where it is free.
+Result<std::size_t> drop_expired(Core& core);
 // Re-reads every group against its checksums and the partition's row and digest.
 Result<void> verify_partition(const Store& store, const PartitionInfo& partition);
 // Finishes or undoes what a crash interrupted; before anything else uses the archive.

@@ -4,9 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string_view>
 
 #include "schema/base/clock.h"
+#include "storage/retention.h"
 
 namespace rocksdb {
 class Env;
@@ -24,10 +26,12 @@ struct ArchiveOptions {
   bool create_if_missing = true;
 
   // -- Changes behaviour ------------------------------------------------------------------------
-  std::int64_t partition_span_ms = 24LL * 3600 * 1000;  // of clock; a partition rolls after it
-  std::uint64_t partition_bytes_max = 256ULL << 30;     // wire bytes; rolls before exceeding it
-  std::uint64_t partition_bytes_min = 1ULL << 30;       // a smaller one stays open ...
+  std::optional<std::int64_t> partition_span_ms;     // of clock; a partition rolls after it;
+                                                     // nullopt: see storage/retention.h
+  std::uint64_t partition_bytes_max = 256ULL << 30;  // wire bytes; rolls before exceeding it
+  std::uint64_t partition_bytes_min = 1ULL << 30;    // a smaller one stays open ...
   std::int64_t partition_age_max_ms = 30LL * 24 * 3600 * 1000;  // ... until this much clock
+  RetentionPolicy retention;                  // who writes drops what exceeds it; none: nothing
   std::uint64_t free_bytes_min = 2ULL << 30;  // --min-free: below it nothing is written
   std::uint64_t quarantine_bytes_max = 64ULL << 20;
   std::uint64_t quarantine_rate_bytes = 1ULL << 20;  // per second, with a burst of ten seconds

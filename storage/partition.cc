@@ -17,10 +17,6 @@ constexpr std::size_t kCopyBatchBytes = 4 << 20;
 
 bool is_shared(const PartitionInfo& partition) { return partition.container == kSharedContainer; }
 
-// All keys of a partition: its self-description and its groups.
-std::string first_key(PartitionId id) { return group_key(id, kSeqNone); }
-std::string end_key(PartitionId id) { return group_key(PartitionId{to_int(id) + 1}, kSeqNone); }
-
 std::string name_of(PartitionId id) { return "partition " + std::to_string(to_int(id)); }
 
 Result<void> write_locked(Core& core, const StoreBatch& batch) {
@@ -33,7 +29,8 @@ Result<void> destroy_contents(Core& core, const PartitionInfo& partition) {
   return core.change([&](Store& store) -> Result<void> {
     if (!store.has_container(partition.container)) return {};
     if (is_shared(partition)) {
-      return store.drop_range(partition.container, first_key(partition.id), end_key(partition.id));
+      return store.drop_range(partition.container, partition_begin(partition.id),
+                              partition_end(partition.id));
     }
     return store.drop_container(partition.container);
   });
@@ -233,6 +230,11 @@ void add_gap_changes(StoreBatch& batch, StreamId stream, EpochNumber epoch,
   }
 }
 
+std::string partition_begin(PartitionId id) { return group_key(id, kSeqNone); }
+std::string partition_end(PartitionId id) {
+  return group_key(PartitionId{to_int(id) + 1}, kSeqNone);
+}
+
 std::string partition_container(const StreamRow& stream, PartitionId id) {
   if (stream.shares_container) return std::string(kSharedContainer);
   std::array<char, 24> number{};
@@ -329,9 +331,12 @@ Result<void> finish_sealing(Core& core, PartitionId id) {
   batch.put(kMetaContainer, partition_key(id), encode_partition_row(row));
   STANDPIPE_CHECK(write_locked(core, batch));
   core.step("seal.done");
-  const std::lock_guard lock(core.mutex);
-  core.partitions[id] = row;
-  core.publish(*core.find_epoch(row.stream, row.epoch));
+  {
+    const std::lock_guard lock(core.mutex);
+    core.partitions[id] = row;
+    core.publish(*core.find_epoch(row.stream, row.epoch));
+  }
+  core.note_sealed();
   return {};
 }
 

@@ -20,6 +20,16 @@ bool is_final(const PartitionInfo& partition) {
   return partition.state == PartitionState::sealing || partition.state == PartitionState::sealed;
 }
 
+// Whether `now` has every partition that `then` had between two seqs. One that went meanwhile looks
+// empty where partitions share a family, and what follows it is not what comes next.
+bool has_all(const EpochView& now, const EpochView& then, Seq after, Seq up_to) {
+  return std::all_of(then.partitions.begin(), then.partitions.end(), [&](const PartitionInfo& one) {
+    if (one.first > up_to || (is_final(one) && one.last <= after)) return true;
+    return std::any_of(now.partitions.begin(), now.partitions.end(),
+                       [&one](const PartitionInfo& other) { return other.id == one.id; });
+  });
+}
+
 }  // namespace
 
 Result<std::unique_ptr<PartitionDecoder>> Reader::Impl::open_decoder(const PartitionInfo& partition,
@@ -102,6 +112,8 @@ Result<ReadStep> Reader::Impl::read_after(Seq after) {
     if (after >= newest) return ReadStep(CaughtUp{newest});
     Result<WireRunPtr> run = read_view(*view, after);
     if (run && *run != nullptr) {
+      const std::shared_ptr<const EpochView> now = channel_->view();
+      if (now != view && !has_all(*now, *view, after, (*run)->last())) continue;
       // The store may hold more than what is published.
       const WireRunPtr shown = run_up_to(*run, std::max(newest, channel_->newest()));
       if (shown != nullptr) return ReadStep(RunSlice{shown, shown->index_after(after)});

@@ -11,12 +11,14 @@
 #include <rocksdb/sst_file_reader.h>
 #include <rocksdb/statistics.h>
 #include <rocksdb/table.h>
+#include <rocksdb/utilities/checkpoint.h>
 #include <rocksdb/write_batch.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstdarg>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -247,9 +249,13 @@ class RocksStore final : public Store {
   Result<void> drop_container(std::string_view name) override;
   Result<void> flush(std::string_view container) override;
   Result<void> flush_all() override;
+  Result<std::uint64_t> table_bytes(std::string_view container, std::string_view from,
+                                    std::string_view to) const override;
   Result<void> drop_range(std::string_view container, std::string_view from,
                           std::string_view to) override;
   std::uint64_t first_live_log() const override;
+  std::vector<StoreTable> tables() const override;
+  Result<void> checkpoint(const fs::path& dir) const override;
   Result<void> verify_files() const override;
   StoreStats stats() const override;
 
@@ -460,14 +466,37 @@ Result<void> RocksStore::drop_range(std::string_view container, std::string_view
   }
   const rocksdb::Slice begin = to_slice(from);
   const rocksdb::Slice end = to_slice(to);
+  // The tombstone first: who begins to read in between sees all of the range or nothing, not what
+  // is left of it.
+  StoreBatch all;
+  all.remove_range(container, std::string(from), std::string(to));
+  STANDPIPE_CHECK(write(all));
   const rocksdb::RangePtr range(&begin, &end);
   STANDPIPE_CHECK(
       check_change(rocksdb::DeleteFilesInRanges(database_->db.get(), family->handle, &range, 1,
                                                 /*include_end=*/false),
                    "dropping tables of " + std::string(container)));
-  StoreBatch rest;
-  rest.remove_range(container, std::string(from), std::string(to));
-  return write(rest);
+  rocksdb::CompactRangeOptions whole;
+  whole.exclusive_manual_compaction = false;  // flushes and moves elsewhere go on
+  return check_change(database_->db->CompactRange(whole, family->handle, &begin, &end),
+                      "clearing tables of " + std::string(container));
+}
+
+Result<std::uint64_t> RocksStore::table_bytes(std::string_view container, std::string_view from,
+                                              std::string_view to) const {
+  const FamilyPtr family = find(container);
+  if (family == nullptr) {
+    return Error{Errc::not_found, "no column family " + std::string(container)};
+  }
+  rocksdb::SizeApproximationOptions tables;
+  tables.include_memtables = false;
+  tables.include_files = true;
+  const rocksdb::Range range(to_slice(from), to_slice(to));
+  std::uint64_t bytes = 0;
+  const rocksdb::Status status =
+      database_->db->GetApproximateSizes(tables, family->handle, &range, 1, &bytes);
+  if (!status.ok()) return to_error(status, "measuring " + std::string(container));
+  return bytes;
 }
 
 std::uint64_t RocksStore::first_live_log() const {
@@ -476,6 +505,26 @@ std::uint64_t RocksStore::first_live_log() const {
       database_->db->GetIntProperty(rocksdb::DB::Properties::kMinLogNumberToKeep, &number);
   STANDPIPE_ASSERT(is_known, "RocksDB has this property since 5.0");
   return number;
+}
+
+std::vector<StoreTable> RocksStore::tables() const {
+  std::vector<rocksdb::LiveFileMetaData> live;
+  database_->db->GetLiveFilesMetaData(&live);
+  std::vector<StoreTable> tables;
+  for (const rocksdb::LiveFileMetaData& file : live) {
+    tables.push_back({fs::path(file.name).filename().string(), file.size, file.file_checksum});
+  }
+  return tables;
+}
+
+Result<void> RocksStore::checkpoint(const fs::path& dir) const {
+  rocksdb::Checkpoint* raw = nullptr;
+  rocksdb::Status status = rocksdb::Checkpoint::Create(database_->db.get(), &raw);
+  const std::unique_ptr<rocksdb::Checkpoint> made(raw);
+  constexpr std::uint64_t kNeverFlush = std::numeric_limits<std::uint64_t>::max();
+  if (status.ok()) status = made->CreateCheckpoint(dir.string(), kNeverFlush);
+  if (!status.ok()) return to_error(status, "making the checkpoint " + dir.string());
+  return {};
 }
 
 Result<void> RocksStore::verify_files() const {

@@ -59,6 +59,12 @@ class StoreScan {
   virtual Result<void> status() const = 0;
 };
 
+struct StoreTable {
+  std::string name;  // "000123.sst"
+  std::uint64_t bytes = 0;
+  std::string checksum;  // CRC-32C of the file, four bytes, big-endian; empty if there is none
+};
+
 struct StoreStats {
   std::uint64_t table_bytes = 0, log_bytes = 0, families = 0;
   std::uint64_t written_log = 0, written_flush = 0, written_compaction = 0;
@@ -92,12 +98,24 @@ class Store {
   virtual Result<void> drop_container(std::string_view name) = 0;  // not_found if absent
   virtual Result<void> flush(std::string_view container) = 0;      // memtable to a table, waits
   virtual Result<void> flush_all() = 0;
-  // Removes whole tables inside [from, to), then what is left by a range tombstone.
+  // Bytes in table files of [from, to), without what is in memory and the log alone. Tables that
+  // lie inside count whole; of one at an end, about its share.
+  virtual Result<std::uint64_t> table_bytes(std::string_view container, std::string_view from,
+                                            std::string_view to) const = 0;
+  // Removes [from, to) by a range tombstone, then whole tables inside it, and rewrites those that
+  // it covers in part: nothing else would where little is written, and the room would not come
+  // back.
   virtual Result<void> drop_range(std::string_view container, std::string_view from,
                                   std::string_view to) = 0;
   // Number of the oldest log that recovery reads. Older ones may still lie about: they are deleted
   // late, and in no order.
   virtual std::uint64_t first_live_log() const = 0;
+  // The tables that are in use.
+  virtual std::vector<StoreTable> tables() const = 0;
+  // The database as it is, in `dir`, which must not exist: tables as hard links (or copies, on
+  // another file system), all else as copies, synced. Flushes nothing: what is in the log alone is
+  // there by its log. Nobody may write meanwhile. A failure leaves the store as it was.
+  virtual Result<void> checkpoint(const std::filesystem::path& dir) const = 0;
   // Every table against the checksum recorded when it was written.
   virtual Result<void> verify_files() const = 0;
   virtual StoreStats stats() const = 0;

@@ -8,8 +8,8 @@ namespace standpipe::tools {
 
 void add_archive_options(OptionTable& table, storage::ArchiveOptions& archive) {
   table.duration_ms("partition-span", &archive.partition_span_ms,
-                    fmt::format("Begin a new partition after this much clock (default {})",
-                                format_duration_ms(archive.partition_span_ms)));
+                    "Begin a new partition after this much clock (default 24h; a sixteenth of the "
+                    "age that is retained, but at least 1h)");
   table.size("partition-bytes", &archive.partition_bytes_max,
              fmt::format("Begin a new partition before it exceeds this (default {})",
                          format_size(archive.partition_bytes_max)));

@@ -21,6 +21,7 @@
 #include "tools/held_archive.h"
 #include "tools/mirror_status.h"
 #include "tools/ready_file.h"
+#include "tools/retention_options.h"
 #include "tools/simulated_upstreams.h"
 #include "tools/stop_signal.h"
 
@@ -110,6 +111,7 @@ class Mirror {
 
   Result<void> start(StopSignal& signal) {
     STANDPIPE_TRY(const auto followed, streams_to_follow());
+    STANDPIPE_CHECK(check_retained_streams(options_.archive.retention, archive_->streams()));
     STANDPIPE_CHECK(simulated_.start(followed, options_.stream.writer.from, options_.version,
                                      [&signal] { return signal.was_raised(); }));
     if (options_.serves) {

@@ -14,6 +14,7 @@
 #include "schema/base/log.h"
 #include "storage/archive.h"
 #include "tools/archive_options.h"
+#include "tools/retention_options.h"
 #include "tools/sim/spec.h"
 #include "tools/values.h"
 
@@ -32,7 +33,7 @@ struct Given {
   std::size_t verify_ingest = 0;
   std::size_t cursor_mode = 0;
   std::uint64_t live_bytes = replay::LiveLog::Limits{}.bytes_max;
-  std::uint64_t cache_bytes = storage::ArchiveOptions{}.run_cache_bytes;
+  std::uint64_t cache_bytes = mirror.archive.run_cache_bytes;
   std::uint64_t queue_bytes = archiver::StreamOptions{}.queue_bytes_max;
   std::uint64_t connections = replay::ServerOptions{}.connections_max;
   std::uint64_t connections_per_address = replay::ServerOptions{}.connections_per_address_max;
@@ -260,6 +261,7 @@ Result<void> complete(Given& given) {
   server.network_threads = given.network_threads;
   server.read_threads = given.read_threads;
   mirror.archive.run_cache_bytes = given.cache_bytes;
+  STANDPIPE_CHECK(check_retention(mirror.archive));
   if (given.is_quiet) mirror.status_interval_ms = 0;
 
   auto level = parse_log_level(given.log_level);
@@ -313,7 +315,10 @@ Verb make_mirror_verb(MirrorVerb description) {
   table.required();
   if (description.archives) add_archiver_options(table, *given);
   if (description.serves) add_server_options(table, *given);
-  if (description.archives) add_archive_options(table, given->mirror.archive);
+  if (description.archives) {
+    add_retention_options(table, given->mirror.archive.retention);
+    add_archive_options(table, given->mirror.archive);
+  }
   add_common_options(table, *given);
   verb.run = [given, name = verb.name] {
     if (auto completed = complete(*given); !completed) {

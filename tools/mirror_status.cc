@@ -125,6 +125,10 @@ std::string MirrorStatus::json(const MirrorSample& sample) {
            {"stored_bytes", sample.archive.stored_bytes},
            {"log_bytes", sample.archive.log_bytes},
            {"free_bytes", sample.archive.free_bytes},
+           {"retention",
+            {{"partitions", sample.archive.retention_partitions},
+             {"frames", sample.archive.retention_frames},
+             {"stored_bytes", sample.archive.retention_bytes}}},
            {"streams", Json::array()}};
   for (std::size_t i = 0; i < sample.streams.size(); ++i) {
     const StreamStatus& stream = sample.streams[i];

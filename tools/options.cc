@@ -76,6 +76,11 @@ void OptionTable::duration_ms(std::string name, std::int64_t* target, std::strin
   add(parsed(std::move(name), "DURATION", target, std::move(help), parse_duration_ms));
 }
 
+void OptionTable::duration_ms(std::string name, std::optional<std::int64_t>* target,
+                              std::string help) {
+  add(parsed(std::move(name), "DURATION", target, std::move(help), parse_duration_ms));
+}
+
 void OptionTable::time_ms(std::string name, std::optional<std::int64_t>* target, std::string help) {
   add(parsed(std::move(name), "TIME", target, std::move(help), parse_time_ms));
 }
@@ -107,6 +112,17 @@ void OptionTable::choice(std::string name, std::vector<std::string> allowed, std
                return Error{Errc::invalid,
                             fmt::format("'{}' is not one of {}", text, fmt::join(allowed, ", "))};
              }));
+}
+
+void OptionTable::judged(std::string name, std::string value_name, Times times,
+                         std::function<Result<void>(std::string_view)> take, std::string help) {
+  OptionSpec spec;
+  spec.name = std::move(name);
+  spec.value_name = std::move(value_name);
+  spec.help = std::move(help);
+  spec.is_repeatable = times == Times::any;
+  spec.take = std::move(take);
+  add(std::move(spec));
 }
 
 void OptionTable::positional(std::string value_name, std::size_t values_min,

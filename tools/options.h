@@ -38,6 +38,7 @@ class OptionTable {
   void size(std::string name, std::uint64_t* target, std::string help);
   void size(std::string name, std::optional<std::uint64_t>* target, std::string help);
   void duration_ms(std::string name, std::int64_t* target, std::string help);
+  void duration_ms(std::string name, std::optional<std::int64_t>* target, std::string help);
   void time_ms(std::string name, std::optional<std::int64_t>* target, std::string help);
   void seq(std::string name, std::optional<Seq>* target, std::string help);
   void count(std::string name, std::uint64_t* target, std::uint64_t min, std::uint64_t max,
@@ -47,6 +48,10 @@ class OptionTable {
   // One of `allowed`; the index of the chosen one is stored.
   void choice(std::string name, std::vector<std::string> allowed, std::size_t* target,
               std::string help);
+  // Whatever `take` makes of a value: as OptionSpec has it.
+  enum class Times : std::uint8_t { once, any };
+  void judged(std::string name, std::string value_name, Times times,
+              std::function<Result<void>(std::string_view)> take, std::string help);
   // What stands without a name. At most one per verb.
   void positional(std::string value_name, std::size_t values_min, std::vector<std::string>* target,
                   std::string help);
