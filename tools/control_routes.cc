@@ -134,7 +134,7 @@ class Routes {
     std::string_view method, path;
     Result<ControlReply> (Routes::*handle)(const ControlRequest&) const;
   };
-  static const std::array<Route, 8> kRoutes;
+  static const std::array<Route, 10> kRoutes;
 
   Result<ControlReply> health(const ControlRequest&) const {
     const storage::ArchiveStats stats = archive_->stats();
@@ -217,6 +217,16 @@ class Routes {
     return reply(json::object());
   }
 
+  Result<ControlReply> checkpoint(const ControlRequest&) const {
+    STANDPIPE_TRY(const std::filesystem::path made, archive_->make_checkpoint());
+    return reply(json{{"name", made.filename().string()}});
+  }
+
+  Result<ControlReply> end_checkpoint(const ControlRequest&) const {
+    STANDPIPE_CHECK(archive_->remove_checkpoint());
+    return reply(json::object());
+  }
+
   Result<ControlReply> epoch(const ControlRequest& request) const {
     const json body = json::parse(request.body, nullptr, false);
     if (!body.is_object() || !body.contains("stream") || !body["stream"].is_string() ||
@@ -240,14 +250,17 @@ class Routes {
   std::function<void(std::string_view)> on_epoch_;
 };
 
-const std::array<Routes::Route, 8> Routes::kRoutes{{{"GET", "/health", &Routes::health},
-                                                    {"GET", "/inspect", &Routes::inspect},
-                                                    {"GET", "/locate", &Routes::locate},
-                                                    {"GET", "/position", &Routes::position},
-                                                    {"GET", "/frames", &Routes::frames},
-                                                    {"GET", "/gaps", &Routes::gaps},
-                                                    {"GET", "/verify", &Routes::verify},
-                                                    {"POST", "/epoch", &Routes::epoch}}};
+const std::array<Routes::Route, 10> Routes::kRoutes{
+    {{"GET", "/health", &Routes::health},
+     {"GET", "/inspect", &Routes::inspect},
+     {"GET", "/locate", &Routes::locate},
+     {"GET", "/position", &Routes::position},
+     {"GET", "/frames", &Routes::frames},
+     {"GET", "/gaps", &Routes::gaps},
+     {"GET", "/verify", &Routes::verify},
+     {"POST", "/checkpoint", &Routes::checkpoint},
+     {"POST", "/checkpoint/end", &Routes::end_checkpoint},
+     {"POST", "/epoch", &Routes::epoch}}};
 
 }  // namespace
 

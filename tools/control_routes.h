@@ -7,6 +7,8 @@
 //   GET  /frames?stream=&epoch=&after=&until=       a page of frames, tools/frame_page.h
 //   GET  /gaps?stream=&epoch=&after=&before=&max=   [{after, before, reason, recorded_ms, detail}]
 //   GET  /verify                                    {} once every stored byte has been re-read
+//   POST /checkpoint                                {name} of the directory in DIR where it stands
+//   POST /checkpoint/end                            {} once it is gone
 //   POST /epoch {stream, reason}                    {stream, epoch}: begun, durable
 //
 // Errors: {code, detail}, the code as code_name gives it.
@@ -36,5 +38,9 @@ std::unique_ptr<ArchiveView> make_remote_view(std::filesystem::path dir);
 // POST /epoch. The number of the epoch that has begun.
 Result<storage::EpochNumber> call_begin_epoch(const std::filesystem::path& dir,
                                               std::string_view stream, std::string_view reason);
+
+// POST /checkpoint, as long as it takes: where it stands. POST /checkpoint/end.
+Result<std::filesystem::path> call_make_checkpoint(const std::filesystem::path& dir);
+Result<void> call_remove_checkpoint(const std::filesystem::path& dir);
 
 }  // namespace standpipe::tools

@@ -50,10 +50,16 @@ void Progress::update(const Done& done) {
   const std::int64_t interval_ms = options_.is_terminal ? kBarIntervalMs : kLineIntervalMs;
   if (elapsed_ms < kFirstAfterMs || now_ms - written_ms_ < interval_ms) return;
   written_ms_ = now_ms;
+  const auto per_second = [elapsed_ms](std::uint64_t count) {
+    return static_cast<std::uint64_t>(static_cast<double>(count) * 1000 /
+                                      static_cast<double>(elapsed_ms));
+  };
   std::string text =
-      fmt::format("{}: {} frames, {}, {} frames/s", options_.label, format_count(done.frames),
-                  format_size(done.bytes),
-                  format_count(done.frames * 1000 / static_cast<std::uint64_t>(elapsed_ms)));
+      done.frames
+          ? fmt::format("{}: {} frames, {}, {} frames/s", options_.label, format_count(done.frames),
+                        format_size(done.bytes), format_count(per_second(done.frames)))
+          : fmt::format("{}: {}, {}/s", options_.label, format_size(done.bytes),
+                        format_size(per_second(done.bytes)));
   const double fraction = std::min(done.fraction, 1.0);
   if (fraction >= 0) text += fmt::format(", {} %", static_cast<int>(fraction * 100));
   if (!options_.is_terminal) {

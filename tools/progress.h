@@ -25,7 +25,7 @@ class Progress {
   static Progress on_stderr(std::string label, bool is_quiet);
 
   struct Done {
-    std::uint64_t frames = 0;
+    std::uint64_t frames = 0;  // 0 until the end where it is bytes that count
     std::uint64_t bytes = 0;
     double fraction = -1;  // of the whole, 0 to 1; negative where that is not known
   };

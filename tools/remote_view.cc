@@ -148,4 +148,16 @@ Result<storage::EpochNumber> call_begin_epoch(const std::filesystem::path& dir,
   });
 }
 
+Result<std::filesystem::path> call_make_checkpoint(const std::filesystem::path& dir) {
+  STANDPIPE_TRY(const std::string text,
+                ask(dir, {"POST", "/checkpoint", ""}, std::chrono::seconds{0}));
+  return with_json("/checkpoint", text,
+                   [&dir](const json& reply) { return dir / reply.at("name").get<std::string>(); });
+}
+
+Result<void> call_remove_checkpoint(const std::filesystem::path& dir) {
+  STANDPIPE_CHECK(ask(dir, {"POST", "/checkpoint/end", ""}));
+  return {};
+}
+
 }  // namespace standpipe::tools

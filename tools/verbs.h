@@ -17,6 +17,8 @@ Verb inspect_verb();
 Verb verify_verb(std::string_view version);
 Verb tail_verb(std::string_view version);
 Verb epoch_new_verb();
+Verb backup_verb();
+Verb restore_verb();
 Verb simulate_verb(std::string_view version);
 Verb play_verb();
 
