@@ -187,6 +187,7 @@ class StreamArchiver::Impl final : public UpstreamSink {
     status.gaps = writer.gaps;
     status.commits = writer.commits;
     status.groups = writer.groups;
+    status.commit_times = writer.commit_times;
   }
 
   // -- UpstreamSink, on the upstream's thread -----------------------------------------------------

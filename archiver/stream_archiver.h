@@ -14,6 +14,7 @@
 #include "archiver/firehose/upstream.h"
 #include "archiver/ingest_check.h"
 #include "archiver/writer.h"
+#include "schema/base/duration_histogram.h"
 #include "schema/base/result.h"
 #include "schema/frame.h"
 #include "schema/seq.h"
@@ -54,6 +55,7 @@ struct StreamStatus {
   std::map<Unarchivable, std::uint64_t> kept_aside;  // quarantined, conflicts and late by reason
   std::uint64_t quarantine_dropped = 0;              // counted, not kept
   std::uint64_t gaps = 0, commits = 0, groups = 0;
+  DurationHistogram commit_times;
 
   std::size_t queue_bytes = 0;
   std::size_t queue_bytes_max = 0;

@@ -366,12 +366,14 @@ class Writer::Impl {
   bool commit() {
     is_dirty_ = false;
     pending_entries_ = pending_bytes_ = 0;
+    const SteadyClock::time_point began = SteadyClock::now();
     const Result<CommitReport> report = appender_->commit();
     last_commit_ = SteadyClock::now();
     if (!report) {
       fence(report.error());
       return false;
     }
+    commit_times_.add(std::chrono::duration<double>(last_commit_ - began).count());
     newest_ = appender_->newest();
     if (!report->runs.empty()) event_time_ms_ = newest_time_ms(*report);
     publish_status();
@@ -398,6 +400,7 @@ class Writer::Impl {
     status_.commits = past_.commits + now.commits;
     status_.groups = past_.groups + now.groups;
     status_.quarantine_dropped = past_.quarantine_dropped + now.quarantine_dropped;
+    status_.commit_times = commit_times_;
   }
 
   storage::Archive& archive_;  // not ours
@@ -418,6 +421,7 @@ class Writer::Impl {
   std::size_t pending_entries_ = 0;  // since the last commit
   std::size_t pending_bytes_ = 0;
   SteadyClock::time_point last_commit_{};
+  DurationHistogram commit_times_;
   Seq newest_ = kSeqNone;
   std::int64_t received_ms_ = 0;
   std::optional<std::int64_t> event_time_ms_;

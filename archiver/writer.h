@@ -18,6 +18,7 @@
 #include "archiver/pipeline.h"
 #include "archiver/validator.h"
 #include "schema/base/clock.h"
+#include "schema/base/duration_histogram.h"
 #include "schema/base/result.h"
 #include "schema/seq.h"
 #include "storage/archive.h"
@@ -77,6 +78,7 @@ struct WriterStatus {
   ValidatorStats judged;
   std::uint64_t gaps = 0, commits = 0, groups = 0;
   std::uint64_t quarantine_dropped = 0;
+  DurationHistogram commit_times;  // of those that succeeded
 };
 
 class Writer {

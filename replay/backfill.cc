@@ -1,6 +1,7 @@
 #include "replay/backfill.h"
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <utility>
@@ -16,6 +17,7 @@ class ReadPool::Impl {
  public:
   explicit Impl(std::size_t threads) : pool(threads) {}
   boost::asio::thread_pool pool;
+  std::atomic<std::size_t> pending = 0;
 };
 
 ReadPool::ReadPool(std::size_t threads) : impl_(std::make_unique<Impl>(threads)) {}
@@ -25,7 +27,15 @@ ReadPool::~ReadPool() {
   impl_->pool.join();
 }
 
-void ReadPool::submit(std::function<void()> job) { boost::asio::post(impl_->pool, std::move(job)); }
+void ReadPool::submit(std::function<void()> job) {
+  impl_->pending.fetch_add(1, std::memory_order_relaxed);
+  boost::asio::post(impl_->pool, [impl = impl_.get(), job = std::move(job)] {
+    job();
+    impl->pending.fetch_sub(1, std::memory_order_relaxed);
+  });
+}
+
+std::size_t ReadPool::pending() const { return impl_->pending.load(std::memory_order_relaxed); }
 
 Result<std::shared_ptr<Backfill>> Backfill::open(const storage::Archive& archive,
                                                  storage::StreamId stream,

@@ -22,6 +22,7 @@ class ReadPool {
   ReadPool& operator=(const ReadPool&) = delete;
 
   void submit(std::function<void()> job);
+  std::size_t pending() const;  // jobs that have not ended. Any thread.
 
  private:
   class Impl;

@@ -99,7 +99,12 @@ class NetThread::Impl final : public SubscriberHost, public HttpHandler {
     std::future<ServerStats> answer = told.get_future();
     asio::post(io_, [this, &told] {
       ServerStats now = stats;
-      now.connections = sessions_.stats().open + subscribers_.size();
+      const HttpStats http = sessions_.stats();
+      now.connections = http.open + subscribers_.size();
+      now.request_bytes = http.request_bytes;
+      now.requests = http.requests;
+      now.requests_refused = http.refused;
+      now.request_timeouts = http.timeouts;
       told.set_value(now);
     });
     return answer.get();

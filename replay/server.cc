@@ -148,6 +148,7 @@ class Server::Impl final : public ServerContext {
     ServerStats sum;
     if (is_stopped_) return sum;
     for (const auto& thread : threads_) add(sum, thread->stats());
+    sum.reads_pending = pool_->pending();
     const std::lock_guard lock(places_mutex_);
     sum.accepted = accepted_;
     sum.refused_address = refused_address_;
@@ -155,9 +156,9 @@ class Server::Impl final : public ServerContext {
     return sum;
   }
 
-  std::size_t live_bytes() const {
-    std::size_t bytes = 0;
-    for (const FeedPtr& feed : feeds_.newest()) bytes += feed->log.bytes();
+  std::map<std::string, std::size_t> live_bytes() const {
+    std::map<std::string, std::size_t> bytes;
+    for (const FeedPtr& feed : feeds_.newest()) bytes[feed->name] = feed->log.bytes();
     return bytes;
   }
 
@@ -221,13 +222,19 @@ class Server::Impl final : public ServerContext {
     sum.backfill += one.backfill;
     sum.waiting += one.waiting;
     sum.blocked += one.blocked;
+    sum.filtered += one.filtered;
     sum.subscribed += one.subscribed;
     sum.bytes_sent += one.bytes_sent;
+    sum.frames_sent += one.frames_sent;
     sum.sends += one.sends;
     sum.cutovers += one.cutovers;
     sum.fallbacks += one.fallbacks;
     sum.pongs += one.pongs;
     for (std::size_t i = 0; i < kEndReasons; ++i) sum.ended[i] += one.ended[i];
+    sum.request_bytes += one.request_bytes;
+    sum.requests += one.requests;
+    sum.requests_refused += one.requests_refused;
+    sum.request_timeouts += one.request_timeouts;
   }
 
   void wake() {
@@ -360,7 +367,8 @@ void Server::publish(storage::StreamId stream, storage::EpochNumber epoch,
 }
 void Server::refresh_streams() { impl_->refresh_streams(); }
 ServerStats Server::stats() const { return impl_->stats(); }
-std::size_t Server::live_bytes() const { return impl_->live_bytes(); }
+std::map<std::string, std::size_t> Server::live_bytes() const { return impl_->live_bytes(); }
+const ServerOptions& Server::options() const { return impl_->options(); }
 void Server::stop() { impl_->stop(); }
 
 }  // namespace standpipe::replay

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -66,7 +67,8 @@ class Server {
 
   // Any thread; waits for the network threads.
   ServerStats stats() const;
-  std::size_t live_bytes() const;  // held in memory for live subscribers
+  std::map<std::string, std::size_t> live_bytes() const;  // of each stream's newest frames
+  const ServerOptions& options() const;                   // as they are in effect
 
   // Nobody new; every connection ends at a frame boundary, without a close frame: the one ending
   // after which all clients come back by themselves. Takes up to options.drain_timeout.

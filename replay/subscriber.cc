@@ -44,6 +44,7 @@ Subscriber::Subscriber(SubscriberHost& host, FeedView& view, Channel channel, Pe
       checked_ms_(host.now_ms()),
       acknowledged_ms_(host.now_ms()) {
   ++host_.stats.subscribers;
+  if (request_.filter) ++host_.stats.filtered;
 }
 
 void Subscriber::set_state(State state) {
@@ -238,7 +239,7 @@ Subscriber::Pumped Subscriber::send_frames(std::size_t slice_bytes) {
   bucket_.give_back(granted - sent);
   host_.egress->give_back(granted - sent);
   if (result == Sent::failed) return Pumped::gone;
-  subscription_.advance(plan, sent);
+  host_.stats.frames_sent += subscription_.advance(plan, sent);
   if (result == Sent::part) {
     careful_sends_ = kCarefulSends;
     return Pumped::waits;
@@ -307,6 +308,7 @@ void Subscriber::finish(EndReason reason) {
   set_state(State::gone);
   if (enlisted_) view_->strike(*std::exchange(enlisted_, std::nullopt));
   --host_.stats.subscribers;
+  if (request_.filter) --host_.stats.filtered;
   ++host_.stats.ended[static_cast<std::size_t>(ending_ ? ending_->reason : reason)];
   if (is_blocked_) {
     is_blocked_ = false;

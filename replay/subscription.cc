@@ -127,13 +127,15 @@ void Subscription::plan_filtered(const FrameSpan& span, std::size_t bytes_max,
   }
 }
 
-void Subscription::advance(const SendPlan& plan, std::size_t bytes) {
+std::size_t Subscription::advance(const SendPlan& plan, std::size_t bytes) {
   STANDPIPE_ASSERT(bytes <= plan.bytes, "no more can be sent than was planned");
   std::size_t left = bytes;
+  std::size_t whole = 0;
   for (std::size_t s = 0; s < plan.count; ++s) {
     const SendPlan::Slice& slice = plan.slices[s];
     if (left > plan.io[s].iov_len || (left == plan.io[s].iov_len && s + 1 < plan.count)) {
       left -= plan.io[s].iov_len;
+      whole += slice.last_frame - slice.first_frame + 1;
       continue;
     }
     // The end lies in this slice, or at its end: find the frame.
@@ -144,16 +146,17 @@ void Subscription::advance(const SendPlan& plan, std::size_t bytes) {
     if (end == std::size_t{last.offset} + last.length) {
       const bool is_all = bytes == plan.bytes;
       at_ = {is_all ? std::max(plan.judged, last.seq) : last.seq, 0};
-      return;
+      return whole + frames.size();
     }
     const auto beyond = std::upper_bound(
         frames.begin(), frames.end(), end,
         [](std::size_t offset, const storage::RunFrame& frame) { return offset < frame.offset; });
     const storage::RunFrame& in_progress = *std::prev(beyond);
     at_ = {previous(in_progress.seq), end - in_progress.offset};
-    return;
+    return whole + static_cast<std::size_t>(&in_progress - &frames.front());
   }
   at_ = {std::max(plan.judged, at_.after), 0};  // nothing was to be sent: judged, and passed over
+  return 0;
 }
 
 }  // namespace standpipe::replay

@@ -80,8 +80,8 @@ class Subscription {
   // after the position. Judges a bounded number of frames: a plan may hold nothing and still move
   // on.
   void plan(const FrameSpan& span, const Limit& limit, SendPlan& out) const;
-  // `bytes` of the plan were sent: 0 .. plan.bytes.
-  void advance(const SendPlan& plan, std::size_t bytes);
+  // `bytes` of the plan were sent: 0 .. plan.bytes. Returns how many frames are whole with them.
+  std::size_t advance(const SendPlan& plan, std::size_t bytes);
 
  private:
   void plan_all(const FrameSpan& span, std::size_t bytes_max, SendPlan& out) const;

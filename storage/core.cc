@@ -219,6 +219,7 @@ EpochInfo Core::describe(const EpochState& epoch) const {
   info.was_reset = epoch.was_reset;
   info.window_floor = epoch.head.window_floor;
   info.clock_ms = epoch.head.clock_ms;
+  info.gaps = epoch.gaps.totals();
   for (const auto& [id, partition] : partitions) {
     if (partition.stream != epoch.row.stream || partition.epoch != epoch.row.number) continue;
     if (partition.state == PartitionState::dropping ||

@@ -20,6 +20,10 @@ bool merges(const Gap& left, const Gap& right) {
          left.detail == right.detail;
 }
 
+std::uint64_t seqs_of(const Gap& gap) {
+  return static_cast<std::uint64_t>(distance(gap.after, gap.before)) - 1;
+}
+
 std::string words(const Gap& gap) {
   return "(" + std::to_string(to_int(gap.after)) + ", " + std::to_string(to_int(gap.before)) + ")";
 }
@@ -44,6 +48,10 @@ Result<GapSet> GapSet::from_rows(std::vector<Gap> rows) {
     }
   }
   GapSet set;
+  for (const Gap& row : rows) {
+    ++set.totals_.of(row.reason).gaps;
+    set.totals_.of(row.reason).seqs += seqs_of(row);
+  }
   set.rows_ = std::move(rows);
   return set;
 }
@@ -76,12 +84,16 @@ GapChanges GapSet::add(const Gap& gap) {
 }
 
 void GapSet::add_piece(Gap piece, GapChanges& changes) {
+  GapTotals::Total& total = totals_.of(piece.reason);
+  total.seqs += seqs_of(piece);
+  ++total.gaps;
   std::size_t at = index_from(next(piece.after));  // the row on its right
   if (at != rows_.size() && merges(piece, rows_[at])) {
     Gap& right = rows_[at];
     changes.removed.push_back(right.after);
     piece.before = right.before;
     piece.recorded_ms = std::max(piece.recorded_ms, right.recorded_ms);
+    --total.gaps;
     rows_.erase(rows_.begin() + static_cast<std::ptrdiff_t>(at));
   }
   if (at != 0 && merges(rows_[at - 1], piece)) {
@@ -89,6 +101,7 @@ void GapSet::add_piece(Gap piece, GapChanges& changes) {
     left.before = piece.before;
     left.recorded_ms = std::max(left.recorded_ms, piece.recorded_ms);
     put_row(changes, left);
+    --total.gaps;
     return;
   }
   put_row(changes, piece);

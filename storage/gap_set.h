@@ -40,6 +40,7 @@ class GapSet {
   const Gap* find(Seq seq) const;  // the row that explains it; null if none. Until the next add().
 
   const std::vector<Gap>& rows() const { return rows_; }  // by `after`, disjoint
+  const GapTotals& totals() const { return totals_; }
 
  private:
   // Index of the first row that explains a seq at or above `seq`; rows_.size() if none does.
@@ -47,6 +48,7 @@ class GapSet {
   void add_piece(Gap piece, GapChanges& changes);
 
   std::vector<Gap> rows_;
+  GapTotals totals_;  // of rows_
 };
 
 }  // namespace standpipe::storage

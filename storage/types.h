@@ -40,6 +40,32 @@ struct StreamSpec {
   Density density = Density::automatic;
 };
 
+// Why seqs are absent. Values are part of the format.
+enum class GapReason : std::uint8_t {
+  upstream = 1,     // it skipped them
+  outage = 2,       // it no longer had them when we came back
+  quarantined = 3,  // received, but not archivable
+  retention = 4,    // dropped by our own policy
+  erased = 5,       // removed on request
+  lost = 6,         // damage that the operator accepted
+};
+std::string_view to_string(GapReason reason);
+inline constexpr std::array kGapReasons{GapReason::upstream,    GapReason::outage,
+                                        GapReason::quarantined, GapReason::retention,
+                                        GapReason::erased,      GapReason::lost};
+
+// What a gap ledger holds of each reason.
+struct GapTotals {
+  struct Total {
+    std::uint64_t gaps = 0;
+    std::uint64_t seqs = 0;  // that they explain
+    bool operator==(const Total&) const = default;
+  };
+  std::array<Total, 7> by_reason{};  // by GapReason, of which none has the value 0
+  Total& of(GapReason reason) { return by_reason[static_cast<std::size_t>(reason)]; }
+  const Total& of(GapReason reason) const { return by_reason[static_cast<std::size_t>(reason)]; }
+};
+
 // One seq space of a stream. `origin`, `floor` and the like are positions: "all up to here".
 struct EpochInfo {
   StreamId stream{};
@@ -55,6 +81,7 @@ struct EpochInfo {
   std::int64_t clock_ms = 0;    // clock of the newest group
   std::uint64_t frames = 0;     // still stored
   std::uint64_t raw_bytes = 0;  // wire bytes still stored
+  GapTotals gaps;
 };
 
 struct StreamInfo {
@@ -92,17 +119,6 @@ struct PartitionInfo {
   std::array<std::byte, 32> digest{};   // chain of SHA-256 over the wire frames, docs/format.md
   std::optional<PartitionId> replaces;  // building: the partition that it will replace
 };
-
-// Why seqs are absent. Values are part of the format.
-enum class GapReason : std::uint8_t {
-  upstream = 1,     // it skipped them
-  outage = 2,       // it no longer had them when we came back
-  quarantined = 3,  // received, but not archivable
-  retention = 4,    // dropped by our own policy
-  erased = 5,       // removed on request
-  lost = 6,         // damage that the operator accepted
-};
-std::string_view to_string(GapReason reason);
 
 // The seqs strictly between `after` and `before` are absent.
 struct Gap {

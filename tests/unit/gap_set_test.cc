@@ -163,6 +163,15 @@ std::vector<Gap> rows_of(const Twin& twin) {
   return rows;
 }
 
+GapTotals totals_of(const std::vector<Gap>& rows) {
+  GapTotals totals;
+  for (const Gap& row : rows) {
+    ++totals.of(row.reason).gaps;
+    totals.of(row.reason).seqs += static_cast<std::uint64_t>(distance(row.after, row.before) - 1);
+  }
+  return totals;
+}
+
 TEST(GapSet, RandomGapsGiveTheRowsOfASeqBySeqTwin) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     std::mt19937_64 random(seed);
@@ -181,6 +190,8 @@ TEST(GapSet, RandomGapsGiveTheRowsOfASeqBySeqTwin) {
 
       const std::vector<Gap> expected = rows_of(twin);
       ASSERT_EQ(set.rows(), expected) << "seed " << seed << " step " << step;
+      const GapTotals totals = totals_of(expected);
+      ASSERT_EQ(set.totals().by_reason, totals.by_reason) << "seed " << seed << " step " << step;
       std::vector<Gap> kept;
       for (const auto& [key, row] : disk) kept.push_back(row);
       ASSERT_EQ(kept, expected) << "seed " << seed << " step " << step;
@@ -188,7 +199,9 @@ TEST(GapSet, RandomGapsGiveTheRowsOfASeqBySeqTwin) {
     for (std::int64_t seq = 1; seq < 280; ++seq) {
       ASSERT_EQ(set.covers(Seq{seq}), twin.count(seq) != 0) << seq;
     }
-    EXPECT_EQ(GapSet::from_rows(set.rows()).value().rows(), set.rows());
+    const GapSet again = GapSet::from_rows(set.rows()).value();
+    EXPECT_EQ(again.rows(), set.rows());
+    EXPECT_EQ(again.totals().by_reason, set.totals().by_reason);
   }
 }
 

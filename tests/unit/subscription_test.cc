@@ -46,7 +46,7 @@ TEST(Subscription, UnfilteredFramesGoOutInOneSlice) {
   subscription.plan(span_after(*run, Seq{2}), {1 << 20, false}, plan);
   EXPECT_EQ(plan.count, 1U);
   EXPECT_EQ(planned(plan), run->wire.substr(run->frames[2].offset));
-  subscription.advance(plan, plan.bytes);
+  EXPECT_EQ(subscription.advance(plan, plan.bytes), 3U);
   EXPECT_EQ(subscription.position().after, Seq{5});
   EXPECT_TRUE(subscription.is_at_boundary());
 }
@@ -56,7 +56,7 @@ TEST(Subscription, AShortSendLeavesItInTheMiddleOfAFrame) {
   Subscription subscription = all_after(0);
   SendPlan plan;
   subscription.plan(span_after(*run, Seq{0}), {1 << 20, false}, plan);
-  subscription.advance(plan, run->frames[3].offset + 7);
+  EXPECT_EQ(subscription.advance(plan, run->frames[3].offset + 7), 3U);
   EXPECT_EQ(subscription.position().after, Seq{3});
   EXPECT_EQ(subscription.position().sent, 7U);
   // The rest comes from wherever that frame is found.
@@ -138,6 +138,7 @@ TEST(Subscription, SendsWhatAPlainLoopWouldSend) {
     if (random.chance(2)) until = Seq{after + 1 + static_cast<std::int64_t>(random.below(80))};
 
     std::string expected;
+    std::size_t frames_expected = 0;
     std::vector<std::string> dids{"did:plc:nobodyhasthisdidnobodyha"};
     for (std::size_t i = 0; i < run->frames.size(); ++i) {
       const bool is_wanted = !is_filtered || random.chance(3);
@@ -145,11 +146,13 @@ TEST(Subscription, SendsWhatAPlainLoopWouldSend) {
       const Seq at = run->frames[i].seq;
       if (is_wanted && at > Seq{after} && (!until || at <= *until)) {
         expected += as_text(run->wire_of(i));
+        ++frames_expected;
       }
     }
 
     Subscription subscription({{Seq{after}, 0}, is_filtered ? filter_of(dids) : nullptr, until});
     std::string sent;
+    std::size_t frames_sent = 0;
     SendPlan plan;
     for (int turns = 0;; ++turns) {
       ASSERT_LT(turns, 100'000);
@@ -161,10 +164,11 @@ TEST(Subscription, SendsWhatAPlainLoopWouldSend) {
       if (plan.count == 0 && plan.meets_end) break;
       const std::size_t part = random.chance(2) ? plan.bytes : random.below(plan.bytes + 1);
       sent += planned(plan).substr(0, part);
-      subscription.advance(plan, part);
+      frames_sent += subscription.advance(plan, part);
       ASSERT_GE(subscription.position().after, before.after);
     }
     ASSERT_EQ(sent, expected);
+    ASSERT_EQ(frames_sent, frames_expected);
     ASSERT_TRUE(subscription.is_at_boundary());
   }
 }
