@@ -341,6 +341,12 @@ class Server::Impl final : public ServerContext {
   std::atomic<bool> is_stopped_ = false;
 };
 
+std::vector<std::string> ListenAddresses::all() const {
+  std::vector<std::string> both = plain;
+  both.insert(both.end(), tls.begin(), tls.end());
+  return both;
+}
+
 Result<void> check_listen_address(std::string_view text) {
   STANDPIPE_CHECK(parse_listen_address(text));
   return {};

@@ -31,6 +31,8 @@ struct ServerHooks {
 struct ListenAddresses {
   std::vector<std::string> plain;
   std::vector<std::string> tls;  // not empty: ServerOptions::tls_files names what it shows
+
+  std::vector<std::string> all() const;  // in this order
 };
 
 // Whether Server::start() would take it for an address; whether it can listen there is another

@@ -19,6 +19,7 @@
 #include "tools/cli.h"
 #include "tools/did_docs_file.h"
 #include "tools/held_archive.h"
+#include "tools/metrics.h"
 #include "tools/mirror_status.h"
 #include "tools/ready_file.h"
 #include "tools/retention_options.h"
@@ -52,7 +53,7 @@ replay::UpstreamState upstream_state(StreamState state) {
 
 class Mirror {
  public:
-  explicit Mirror(const MirrorOptions& options) : options_(options) {}
+  Mirror(std::string_view verb, const MirrorOptions& options) : verb_(verb), options_(options) {}
 
   Result<void> run() {
     StopSignal signal([] {});
@@ -125,15 +126,22 @@ class Mirror {
       for (const std::string& address : server_->addresses().plain) tell_where("ws", address);
       for (const std::string& address : server_->addresses().tls) tell_where("wss", address);
     }
+    STANDPIPE_CHECK(start_admin());
     for (const storage::StreamInfo& stream : followed) STANDPIPE_CHECK(follow(stream, signal));
     if (options_.ready_file.empty()) return {};
-    std::vector<std::string> listen;
-    if (server_) {
-      const replay::ListenAddresses& taken = server_->addresses();
-      listen = taken.plain;
-      listen.insert(listen.end(), taken.tls.begin(), taken.tls.end());
-    }
-    return write_ready_file(options_.ready_file, listen);
+    return write_ready_file(options_.ready_file,
+                            server_ ? server_->addresses().all() : std::vector<std::string>{},
+                            admin_ ? admin_->address() : std::string());
+  }
+
+  Result<void> start_admin() {
+    if (!options_.admin) return {};
+    AdminPages pages;
+    pages.metrics = [this] { return metrics_text(metrics_sample()); };
+    pages.health = [this] { return health(); };
+    STANDPIPE_TRY(admin_, AdminServer::start(*options_.admin, std::move(pages)));
+    log_info(fmt::format("metrics at http://{}/metrics", admin_->address()));
+    return {};
   }
 
   // Where to connect to, ready to be copied.
@@ -240,6 +248,26 @@ class Mirror {
     return now;
   }
 
+  // On the admin listener's thread.
+  MetricsSample metrics_sample() {
+    MetricsSample now;
+    now.verb = verb_;
+    now.version = options_.version;
+    now.format_version = archive_->format_version();
+    now.mirror = sample();
+    now.health = health();
+    now.streams = archive_->streams();
+    now.partitions = archive_->partitions();
+    if (server_) {
+      now.live_bytes = server_->live_bytes();
+      now.serving = server_->options();
+    }
+    now.following = options_.stream;
+    now.archive = options_.archive;
+    now.process = process_usage();
+    return now;
+  }
+
   void show(MirrorStatus& status, bool is_terminal) {
     if (options_.is_json) {
       write_stdout(status.json(sample()) + "\n");
@@ -269,6 +297,7 @@ class Mirror {
       const std::lock_guard lock(mutex_);
       is_stopping_ = true;
     }
+    admin_.reset();  // first: its pages ask all that ends now
     if (server_) server_->stop();
     std::map<std::string, std::unique_ptr<StreamArchiver>, std::less<>> followed;
     {
@@ -345,6 +374,7 @@ class Mirror {
     return report;
   }
 
+  const std::string verb_;
   const MirrorOptions& options_;
   DidKeys did_keys_;  // not changed once streams are followed
   std::optional<HeldArchive> held_;
@@ -353,7 +383,8 @@ class Mirror {
   // Set before the first stream is followed, and gone after the last has stopped; in between read
   // without the lock.
   std::unique_ptr<replay::Server> server_;
-  SimulatedUpstreams simulated_;  // likewise
+  SimulatedUpstreams simulated_;        // likewise
+  std::unique_ptr<AdminServer> admin_;  // reads all of the above
 
   std::mutex mutex_;  // guards everything below
   std::map<std::string, std::unique_ptr<StreamArchiver>, std::less<>> followed_;
@@ -365,7 +396,7 @@ class Mirror {
 
 int run_mirror(std::string_view verb, const MirrorOptions& options) {
   std::signal(SIGPIPE, SIG_IGN);
-  Mirror mirror(options);
+  Mirror mirror(verb, options);
   const auto ran = mirror.run();
   return finish_stdout(verb, ran ? kExitOk : fail(verb, ran.error()));
 }

@@ -19,6 +19,7 @@
 #include "schema/base/result.h"
 #include "storage/options.h"
 #include "storage/types.h"
+#include "tools/admin.h"
 
 namespace standpipe::tools {
 
@@ -30,6 +31,7 @@ struct MirrorOptions {
       streams;  // to follow; none: those of the archive that have a URL
   bool is_upstream_change = false;
   replay::ListenAddresses listen;
+  std::optional<AdminOptions> admin;  // nullopt: no admin listener
   // Written once it listens and follows: the plain listeners, then those with TLS. Empty: none.
   std::string ready_file;
   storage::ArchiveOptions archive;

@@ -52,6 +52,8 @@ struct Given {
   std::int64_t drain_timeout_ms = replay::ServerOptions{}.drain_timeout.count();
   std::string log_level = "info";
   bool is_log_json = false;
+  std::string admin = AdminOptions{}.address;
+  std::string admin_token_file;
   bool is_quiet = false;
 };
 
@@ -153,8 +155,15 @@ void add_server_options(OptionTable& table, Given& given) {
 }
 
 void add_common_options(OptionTable& table, Given& given) {
+  table.text("admin", "ADDR|none", &given.admin,
+             with_default("Metrics for Prometheus at http://ADDR/metrics, health at /healthz; port "
+                          "0: any; beyond loopback only with a token",
+                          given.admin));
+  table.text("admin-token-file", "FILE", &given.admin_token_file,
+             "Answer there only who sends 'Authorization: Bearer' with what FILE holds");
   table.text("ready-file", "FILE", &given.mirror.ready_file,
-             "Write {\"listen\": [...], \"pid\": N} there once everything runs");
+             "Write {\"admin\": \"...\", \"listen\": [...], \"pid\": N} there once everything "
+             "runs");
   table.duration_ms("status-interval", &given.mirror.status_interval_ms,
                     ms_help("Between lines of status", given.mirror.status_interval_ms));
   table.flag("json", &given.mirror.is_json, "Status as JSON lines on standard output");
@@ -194,6 +203,25 @@ Result<void> take_streams(Given& given) {
   };
   STANDPIPE_CHECK(add(given.upstreams, storage::StreamKind::repos, "--upstream"));
   return add(given.labelers, storage::StreamKind::labels, "--labeler");
+}
+
+Result<void> take_admin(Given& given) {
+  const bool has_file = !given.admin_token_file.empty();
+  if (given.admin == "none") {
+    if (!has_file) return {};
+    return Error{Errc::invalid, "--admin-token-file: of no use with --admin none"};
+  }
+  AdminOptions admin;
+  admin.address = given.admin;
+  if (has_file) {
+    auto token = read_token_file(given.admin_token_file);
+    if (!token) return Error{Errc::invalid, "--admin-token-file: " + token.error().detail};
+    admin.token = std::move(*token);
+  }
+  const auto checked = check_admin_options(admin);
+  if (!checked) return Error{Errc::invalid, "--admin: " + checked.error().detail};
+  given.mirror.admin = std::move(admin);
+  return {};
 }
 
 // What the table cannot judge option by option. Every error is one of usage.
@@ -263,6 +291,7 @@ Result<void> complete(Given& given) {
   mirror.archive.run_cache_bytes = given.cache_bytes;
   STANDPIPE_CHECK(check_retention(mirror.archive));
   if (given.is_quiet) mirror.status_interval_ms = 0;
+  STANDPIPE_CHECK(take_admin(given));
 
   auto level = parse_log_level(given.log_level);
   if (!level) return Error{Errc::invalid, "--log-level: " + level.error().detail};

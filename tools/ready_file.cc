@@ -12,9 +12,11 @@
 
 namespace standpipe::tools {
 
-Result<void> write_ready_file(const std::string& path, const std::vector<std::string>& listen) {
-  return write_whole_file(path,
-                          nlohmann::json{{"listen", listen}, {"pid", ::getpid()}}.dump() + "\n");
+Result<void> write_ready_file(const std::string& path, const std::vector<std::string>& listen,
+                              const std::string& admin) {
+  nlohmann::json ready{{"listen", listen}, {"pid", ::getpid()}};
+  if (!admin.empty()) ready["admin"] = admin;
+  return write_whole_file(path, ready.dump() + "\n");
 }
 
 Result<void> write_whole_file(const std::string& path, std::string_view text) {

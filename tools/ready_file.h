@@ -11,8 +11,10 @@
 namespace standpipe::tools {
 
 // Writes {"listen": ["127.0.0.1:43121"], "pid": 123} and a newline to `path`: at once and whole, so
-// that who waits for the file never reads half of it. A file that is there is replaced.
-Result<void> write_ready_file(const std::string& path, const std::vector<std::string>& listen);
+// that who waits for the file never reads half of it. A file that is there is replaced. `admin`:
+// the address of the admin listener, told as "admin"; empty: there is none.
+Result<void> write_ready_file(const std::string& path, const std::vector<std::string>& listen,
+                              const std::string& admin = {});
 
 // The same for any text.
 Result<void> write_whole_file(const std::string& path, std::string_view text);

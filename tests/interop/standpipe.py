@@ -30,7 +30,7 @@ class Standpipe:
                 self._binary, "mirror", "--data", self._directory / "data", "--upstream", upstream,
                 "--labeler", f"labels={upstream}", "--listen", f"127.0.0.1:{self.port}",
                 "--ready-file", ready, "--live-bytes", "1MiB", "--min-free", "64MiB",
-                "--reconnect-min", "100ms", "--quiet",
+                "--reconnect-min", "100ms", "--admin", "none", "--quiet",
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log)
         while not ready.exists():
             if self._process.returncode is not None:

@@ -37,6 +37,16 @@ bool wait_readable(int fd, int other, Deadline deadline) {
   }
 }
 
+std::uint16_t port_of(const std::string& address) {
+  const char* const end = address.data() + address.size();
+  std::uint16_t port = 0;
+  const auto [at, error] = std::from_chars(&address[address.rfind(':') + 1], end, port);
+  if (error != std::errc() || at != end || port == 0) {
+    throw std::runtime_error("it listens on \"" + address + "\"");
+  }
+  return port;
+}
+
 bool is_readable(int fd) { return wait_readable(fd, -1, std::chrono::steady_clock::now()); }
 
 }  // namespace
@@ -89,6 +99,7 @@ void NetworkProcess::wait_until_ready(const std::filesystem::path& ready_file, D
     if (!address.is_string()) give_up("its ready file is \"" + text + "\"");
     listen_.push_back(address.get<std::string>());
   }
+  if (ready.contains("admin")) admin_ = ready["admin"].get<std::string>();
 }
 
 std::uint16_t NetworkProcess::port(std::size_t number) const {
@@ -96,15 +107,10 @@ std::uint16_t NetworkProcess::port(std::size_t number) const {
     throw std::runtime_error(
         fmt::format("it has {} listeners, not {}", listen_.size(), number + 1));
   }
-  const std::string& address = listen_[number];
-  const char* const end = address.data() + address.size();
-  std::uint16_t port = 0;
-  const auto [at, error] = std::from_chars(&address[address.rfind(':') + 1], end, port);
-  if (error != std::errc() || at != end || port == 0) {
-    throw std::runtime_error("it listens on \"" + address + "\"");
-  }
-  return port;
+  return port_of(listen_[number]);
 }
+
+std::uint16_t NetworkProcess::admin_port() const { return port_of(admin_); }
 
 std::string NetworkProcess::error_text() const { return process_->error_text(); }
 std::string NetworkProcess::output_text() const { return text_of(dir_ / "stdout"); }

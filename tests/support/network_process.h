@@ -39,8 +39,9 @@ class NetworkProcess {
   pid_t id() const { return process_->id(); }
   const std::vector<std::string>& listen() const { return listen_; }  // as it says, in its order
   std::uint16_t port(std::size_t number = 0) const;                   // of the number-th listener
-  std::string error_text() const;                                     // its standard error so far
-  std::string output_text() const;                                    // its standard output so far
+  std::uint16_t admin_port() const;  // of its admin listener, which must have been asked for
+  std::string error_text() const;    // its standard error so far
+  std::string output_text() const;   // its standard output so far
 
   void signal(int number) const { process_->signal(number); }
   // Each ends it and returns how it ended, with all that it wrote. One that has not ended by then
@@ -59,6 +60,7 @@ class NetworkProcess {
   std::unique_ptr<Process> process_;
   FileDescriptor exit_;  // readable when it has ended
   std::vector<std::string> listen_;
+  std::string admin_;  // address; empty: none
 };
 
 }  // namespace standpipe::test

@@ -26,6 +26,10 @@ std::vector<std::string> environment_of(const ProcessOptions& options) {
     if (text.starts_with("STANDPIPE_") && !text.starts_with("STANDPIPE_SHARED=")) continue;
     environment.emplace_back(text);
   }
+  // Programs of tests run side by side: one that wants metrics says where.
+  if (!options.environment.contains("STANDPIPE_ADMIN")) {
+    environment.emplace_back("STANDPIPE_ADMIN=none");
+  }
   for (const auto& [name, value] : options.environment) environment.push_back(name + "=" + value);
   return environment;
 }

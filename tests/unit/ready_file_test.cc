@@ -37,6 +37,8 @@ TEST(ReadyFile, IsOneLineAndReplacesWhatIsThere) {
   EXPECT_EQ(text_of(path), line("\"127.0.0.1:43121\",\"[::1]:43122\""));
   ASSERT_TRUE(write_ready_file(path, {}));
   EXPECT_EQ(text_of(path), line(""));
+  ASSERT_TRUE(write_ready_file(path, {}, "127.0.0.1:2481"));
+  EXPECT_EQ(text_of(path), "{\"admin\":\"127.0.0.1:2481\"," + line("").substr(1));
   EXPECT_EQ(entries_of(dir), 1U);  // no draft is left
 }
 
