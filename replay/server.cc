@@ -1,6 +1,7 @@
 #include "replay/server.h"
 
 #include <fmt/format.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <atomic>
@@ -82,7 +83,7 @@ class Server::Impl final : public ServerContext {
   }
 
   Result<void> listen(const ListenAddresses& addresses) {
-    if (!addresses.tls.empty()) {
+    if (addresses.has_tls()) {
       STANDPIPE_TRY(certificate_, TlsCertificate::load(options_.tls_files));
     }
     for (const std::string& text : addresses.plain) {
@@ -91,6 +92,14 @@ class Server::Impl final : public ServerContext {
     }
     for (const std::string& text : addresses.tls) {
       STANDPIPE_TRY(std::string taken, listen_at(text, /*is_tls=*/true));
+      addresses_.tls.push_back(std::move(taken));
+    }
+    for (const int fd : addresses.plain_inherited) {
+      STANDPIPE_TRY(std::string taken, listen_on(fd, /*is_tls=*/false));
+      addresses_.plain.push_back(std::move(taken));
+    }
+    for (const int fd : addresses.tls_inherited) {
+      STANDPIPE_TRY(std::string taken, listen_on(fd, /*is_tls=*/true));
       addresses_.tls.push_back(std::move(taken));
     }
     return {};
@@ -286,6 +295,22 @@ class Server::Impl final : public ServerContext {
     if (!ec) acceptor.listen(kBacklog, ec);
     if (ec) {
       return Error{Errc::io, fmt::format("cannot listen at {}: {}", text, ec.message())};
+    }
+    listeners_.push_back({std::move(acceptor), is_tls});
+    return to_text(listeners_.back().acceptor.local_endpoint());
+  }
+
+  // Of a socket that somebody else has opened, and keeps open when we are gone.
+  Result<std::string> listen_on(int fd, bool is_tls) {
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    error_code ec;
+    tcp::acceptor acceptor(accept_io_);
+    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0) {
+      acceptor.assign(address.ss_family == AF_INET6 ? tcp::v6() : tcp::v4(), fd, ec);
+    }
+    if (ec || !acceptor.is_open()) {
+      return Error{Errc::io, fmt::format("cannot listen on descriptor {}: {}", fd, ec.message())};
     }
     listeners_.push_back({std::move(acceptor), is_tls});
     return to_text(listeners_.back().acceptor.local_endpoint());

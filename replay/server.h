@@ -30,9 +30,14 @@ struct ServerHooks {
 
 struct ListenAddresses {
   std::vector<std::string> plain;
-  std::vector<std::string> tls;  // not empty: ServerOptions::tls_files names what it shows
+  std::vector<std::string> tls{};  // not empty: ServerOptions::tls_files names what it shows
+  // Descriptors that listen already, handed over to the server; addresses() has where.
+  std::vector<int> plain_inherited{};
+  std::vector<int> tls_inherited{};
 
-  std::vector<std::string> all() const;  // in this order
+  bool has_tls() const { return !tls.empty() || !tls_inherited.empty(); }
+  bool empty() const { return plain.empty() && plain_inherited.empty() && !has_tls(); }
+  std::vector<std::string> all() const;  // plain, then tls
 };
 
 // Whether Server::start() would take it for an address; whether it can listen there is another

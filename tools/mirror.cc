@@ -23,6 +23,7 @@
 #include "tools/mirror_status.h"
 #include "tools/ready_file.h"
 #include "tools/retention_options.h"
+#include "tools/service_manager.h"
 #include "tools/simulated_upstreams.h"
 #include "tools/stop_signal.h"
 
@@ -206,10 +207,13 @@ class Mirror {
 
   // Until a signal, or until the archive has failed.
   Result<void> watch(StopSignal& signal) {
-    MirrorStatus status;
+    MirrorStatus status, told;
     status.line(sample());  // what the first rates are taken from
+    told.line(sample());
     const bool is_terminal = isatty(STDERR_FILENO) != 0;
-    const auto interval = options_.status_interval_ms > 0 ? options_.status_interval_ms : 1'000;
+    auto interval = options_.status_interval_ms > 0 ? options_.status_interval_ms : 1'000;
+    if (const auto due = manager_.watchdog_interval()) interval = std::min(interval, due->count());
+    manager_.tell("READY=1");
     pollfd waited{signal.fd(), POLLIN, 0};
     for (;;) {
       const int ready =
@@ -217,13 +221,24 @@ class Mirror {
       STANDPIPE_CHECK(check_archive());
       if (ready > 0) break;
       renew_certificate();
+      tell_manager(told);
       if (options_.status_interval_ms > 0) show(status, is_terminal);
     }
     if (is_terminal && options_.status_interval_ms > 0 && !options_.is_json) {
       fmt::print(stderr, "\r\033[K");
     }
+    manager_.tell("STOPPING=1");
     log_info("stopping: subscribers end at a frame boundary, what is queued becomes durable");
     return {};
+  }
+
+  // The threads that serve have answered, and the archive has not failed: else whoever watches
+  // hears nothing, and starts us anew.
+  void tell_manager(MirrorStatus& told) {
+    if (!manager_.is_there()) return;
+    const MirrorSample now = sample();
+    manager_.tell("WATCHDOG=1");
+    manager_.tell("STATUS=" + told.line(now));
   }
 
   void renew_certificate() {
@@ -385,6 +400,7 @@ class Mirror {
   std::unique_ptr<replay::Server> server_;
   SimulatedUpstreams simulated_;        // likewise
   std::unique_ptr<AdminServer> admin_;  // reads all of the above
+  const ServiceManager manager_;
 
   std::mutex mutex_;  // guards everything below
   std::map<std::string, std::unique_ptr<StreamArchiver>, std::less<>> followed_;

@@ -15,6 +15,7 @@
 #include "storage/archive.h"
 #include "tools/archive_options.h"
 #include "tools/retention_options.h"
+#include "tools/service_manager.h"
 #include "tools/sim/spec.h"
 #include "tools/values.h"
 
@@ -114,7 +115,7 @@ void add_archiver_options(OptionTable& table, Given& given) {
 void add_server_options(OptionTable& table, Given& given) {
   table.list("listen", "ADDR", &given.mirror.listen.plain,
              "Serve at this address; repeatable; port 0: any (default 127.0.0.1:2480, unless there "
-             "is --listen-tls)");
+             "is --listen-tls, or systemd passes a socket on)");
   table.list("listen-tls", "ADDR", &given.mirror.listen.tls,
              "Serve there over TLS; repeatable; needs --tls-cert and --tls-key");
   table.text("tls-cert", "FILE", &given.mirror.server.tls_files.certificate,
@@ -224,9 +225,11 @@ Result<void> take_admin(Given& given) {
   return {};
 }
 
-// What the table cannot judge option by option. Every error is one of usage.
 Result<void> complete_listen(replay::ListenAddresses& listen, const replay::TlsFiles& tls) {
-  if (listen.plain.empty() && listen.tls.empty()) listen.plain.emplace_back(kDefaultListen);
+  STANDPIPE_TRY(InheritedSockets inherited, take_inherited_sockets());
+  listen.plain_inherited = std::move(inherited.plain);
+  listen.tls_inherited = std::move(inherited.tls);
+  if (listen.empty()) listen.plain.emplace_back(kDefaultListen);
   for (const std::string& address : listen.plain) {
     const auto checked = replay::check_listen_address(address);
     if (!checked) return Error{Errc::invalid, "--listen: " + checked.error().detail};
@@ -236,16 +239,17 @@ Result<void> complete_listen(replay::ListenAddresses& listen, const replay::TlsF
     if (!checked) return Error{Errc::invalid, "--listen-tls: " + checked.error().detail};
   }
   const bool has_files = !tls.certificate.empty() && !tls.key.empty();
-  if (!listen.tls.empty() && !has_files) {
+  if (listen.has_tls() && !has_files) {
     return Error{Errc::invalid, "--listen-tls: needs --tls-cert FILE and --tls-key FILE"};
   }
   const bool has_any_file = !tls.certificate.empty() || !tls.key.empty();
-  if (listen.tls.empty() && has_any_file) {
+  if (!listen.has_tls() && has_any_file) {
     return Error{Errc::invalid, "--tls-cert and --tls-key: of use with --listen-tls alone"};
   }
   return {};
 }
 
+// What the table cannot judge option by option. Every error is one of usage.
 Result<void> complete(Given& given) {
   using std::chrono::milliseconds;
   MirrorOptions& mirror = given.mirror;
