@@ -30,6 +30,7 @@ usage: ./go VERB
   interop [OPTION...]       run the clients of the field (npm, PyPI, Go) against a real mirror;
                             --client NAME, --scenario NAME: only those. npm and Go 1.26 are not
                             installed for it: without them their rows say so
+  package                   make a Debian package of the program, and try it: build/release/*.deb
   docs                      make the reference of the client library: build/docs/html
   fmt                       format every source file
   lint                      check format, include arrows and clang-tidy's findings
@@ -328,6 +329,16 @@ verb_interop() {
   python3 -B tests/interop/run.py --standpipe build/dev/standpipe --build build/interop "$@"
 }
 
+verb_package() {
+  need_for_build release dpkg-dev file groff-base
+  build release standpipe
+  rm -f build/release/*.deb
+  cpack --config build/release/CPackConfig.cmake -B build/release > build/release/cpack.log 2>&1 ||
+    { cat build/release/cpack.log >&2; die "cpack failed"; }
+  tests/package/deb.sh build/release/standpipe_*.deb || die "the package is not as it should be"
+  say "package: $(echo build/release/standpipe_*.deb)"
+}
+
 verb_docs() {
   need doxygen
   mkdir -p build/docs
@@ -358,7 +369,7 @@ verb_lint() {
 verb="${1:-help}"
 [ "$#" -eq 0 ] || shift
 case "$verb" in
-  run | build | test | bench | fuzz | interop | docs | fmt | lint) "verb_$verb" "$@" ;;
+  run | build | test | bench | fuzz | interop | package | docs | fmt | lint) "verb_$verb" "$@" ;;
   all) exec "$root/.ci/run" "$@" ;;
   help | --help | -h) usage ;;
   *) usage >&2; usage_error "no verb '$verb'" ;;

@@ -13,6 +13,7 @@
 #include <memory>
 #include <utility>
 
+#include "tools/cli_pages.h"
 #include "tools/config_file.h"
 #include "tools/values.h"
 
@@ -239,6 +240,12 @@ int fail_without_verb(const CLI::App& root, const std::vector<BoundVerb>& verbs)
 int run_cli(int argc, const char* const* argv, std::string_view version, std::vector<Verb> verbs) {
   CLI::App root{"standpipe keeps every frame of an atproto firehose, byte for byte.", "standpipe"};
   root.set_version_flag("--version", fmt::format("standpipe {}", version));
+  bool is_manual_wanted = false;
+  root.add_flag("--manual", is_manual_wanted, "Print the manual page, for man -l");
+  std::string shell;
+  root.add_option("--completion", shell, "Print completion for this shell")
+      ->type_name("bash|zsh")
+      ->check(CLI::IsMember({"bash", "zsh"}));
   root.allow_extras();
   root.require_subcommand(0, 1);
   std::vector<BoundVerb> bound(verbs.size());
@@ -262,6 +269,14 @@ int run_cli(int argc, const char* const* argv, std::string_view version, std::ve
   }
   for (BoundVerb& one : bound) {
     if (one.app->parsed()) return run_chosen(one, bound);
+  }
+  if (is_manual_wanted || !shell.empty()) {
+    std::vector<const Verb*> all;
+    for (const BoundVerb& one : bound) all.push_back(&one.verb);
+    write_stdout(is_manual_wanted  ? manual_page(version, all)
+                 : shell == "bash" ? bash_completion(all)
+                                   : zsh_completion(all));
+    return finish_stdout("", kExitOk);
   }
   return fail_without_verb(root, bound);
 }
