@@ -75,7 +75,7 @@ if [ "${CI:-}" = true ] && [ "$(id -u)" -eq 0 ]; then
   install -d -o standpipe -g standpipe "$work/archive"
   chmod 755 "$work"
   chown standpipe "$work"
-  mirror_once /usr/bin/standpipe runuser -u standpipe --
+  mirror_once /usr/bin/standpipe setpriv --reuid standpipe --regid standpipe --init-groups
   DEBIAN_FRONTEND=noninteractive apt-get remove -y -q standpipe > /dev/null
   [ -s /etc/standpipe/standpipe.toml ] || fail "removing it took the options"
   DEBIAN_FRONTEND=noninteractive apt-get purge -y -q standpipe > /dev/null
