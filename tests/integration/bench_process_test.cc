@@ -4,8 +4,12 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "tests/support/bench_feeder.h"
 #include "tests/support/bench_load.h"
@@ -44,6 +48,106 @@ TEST(BenchProcess, TellsTheNetworkThreadsOfAPinnedServer) {
   CPU_ZERO(&set);
   ASSERT_EQ(::sched_getaffinity(server.id(), sizeof set, &set), 0);
   EXPECT_EQ(CPU_COUNT(&set), 1);
+}
+
+TEST(BenchProcess, TellsTheThreadThatWritesTheLog) {
+  const BenchWire feed = bulk_wire(256);
+  BenchFeeder feeder;
+  const BenchServer server("mirror", {"--upstream", feeder.url()}, bench_cores().all);
+  feeder.accept();
+  const std::vector<ThreadUse> before = thread_uses(server.id());
+  feeder.send(feed.bytes);
+  server.wait_until_durable(feed.seqs.back());
+  std::uint64_t most = 0, all = 0;
+  for (const ThreadUse& thread : thread_uses(server.id())) {
+    EXPECT_FALSE(thread.name.empty());
+    std::uint64_t written = thread.written_bytes;
+    for (const ThreadUse& earlier : before) {
+      if (earlier.id == thread.id) written -= earlier.written_bytes;
+    }
+    most = std::max(most, written);
+    all += written;
+  }
+  // One thread writes every frame to the log; nothing else of that size is written.
+  EXPECT_GE(most, feed.bytes.size());
+  EXPECT_LT(all - most, feed.bytes.size() / 2);
+}
+
+TEST(BenchProcess, TellsHowLargeAServerIs) {
+  constexpr std::size_t kSubscribers = 50;
+  const BenchWire feed = bulk_wire(256);
+  const TempDir dir(TempDir::Where::memory);
+  BenchFeeder feeder;
+  {
+    BenchServer server("mirror", dir / "archive", {"--upstream", feeder.url()}, bench_cores().all);
+    feeder.accept();
+    feeder.send(feed.bytes);
+    server.wait_until_durable(feed.seqs.back());
+    server.stop();  // what it was fed goes to a table
+  }
+  const BenchServer server("mirror", dir / "archive", {"--upstream", feeder.url()},
+                           bench_cores().all);
+  feeder.accept();
+  std::vector<NetStream> streams;
+  const ProcessSize before = process_size(server.id());
+  EXPECT_GT(before.resident_bytes, 1U << 20);
+  EXPECT_GE(before.table_descriptors, 1U);
+  for (std::size_t i = 0; i < kSubscribers; ++i) {
+    streams.push_back(subscribe_at(server.port(), "/xrpc/com.atproto.sync.subscribeRepos"));
+  }
+  const ProcessSize after = process_size(server.id());
+  EXPECT_NEAR(static_cast<double>(after.descriptors - after.table_descriptors),
+              static_cast<double>(before.descriptors - before.table_descriptors + kSubscribers),
+              5);  // some that come and go
+}
+
+// An archive of these frames, and nobody who feeds more.
+class BenchReplays : public testing::Test {
+ protected:
+  BenchReplays() {
+    feeder_.accept();
+    feeder_.send(wire_.bytes);
+    server_.wait_until_durable(wire_.seqs.back());
+  }
+
+  LoadOptions over_and_over() const {
+    const std::string until = "&until=" + std::to_string(wire_.seqs.back());
+    const std::string path = "/xrpc/com.atproto.sync.subscribeRepos?cursor=";
+    LoadOptions options;
+    options.port = server_.port();
+    options.places.push_back({path + std::to_string(wire_.seqs[9]) + until, 10, 54});
+    options.places.push_back({path + std::to_string(wire_.seqs[59]) + until, 60, 4});
+    options.again = LoadPlace{path + "0" + until, 0, 64};
+    return options;
+  }
+
+  const BenchWire wire_ = bulk_wire(64);
+  BenchFeeder feeder_;
+  const BenchServer server_{"mirror", {"--upstream", feeder_.url()}, bench_cores().all};
+};
+
+TEST_F(BenchReplays, BeginAnewWhenTheyHaveAll) {
+  const BenchLoad load(wire_, over_and_over(), bench_cores().load);
+  const Deadline deadline = deadline_from_now();
+  while (load.laps() < 6 && std::chrono::steady_clock::now() < deadline) load.check();
+  ASSERT_GE(load.laps(), 6U);
+  // Of six at least four began at the first frame, after one that began at the eleventh, and one
+  // at the sixty-first.
+  EXPECT_GE(load.bytes_read(), 4 * wire_.bytes.size());
+}
+
+TEST_F(BenchReplays, EndWithOneByteThatDiffersInALaterLap) {
+  BenchWire wanted = wire_;
+  wanted.bytes[wanted.begin_of(5) + 100] ^= std::byte{1};  // before the place of either
+  const BenchLoad load(wanted, over_and_over(), bench_cores().load);
+  const Deadline deadline = deadline_from_now();
+  try {
+    while (std::chrono::steady_clock::now() < deadline) load.check();
+    FAIL() << "they went on";
+  } catch (const std::runtime_error& thrown) {
+    EXPECT_NE(std::string(thrown.what()).find("other bytes than were sent"), std::string::npos)
+        << thrown.what();
+  }
 }
 
 TEST(BenchLoad, ReturnsWhenAllHaveTheFrames) {

@@ -7,9 +7,11 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <ctime>
 #include <stdexcept>
 #include <string_view>
 
+#include "tests/support/bench_process.h"
 #include "tools/play/http_wire.h"
 
 namespace standpipe::test {
@@ -46,6 +48,15 @@ bool answer_upgrade(int socket) {
       tools::play::websocket_accept(*key));
   return ::send(socket, answer.data(), answer.size(), MSG_NOSIGNAL) ==
          static_cast<ssize_t>(answer.size());
+}
+
+Pace::Pace(std::size_t frames_per_second) : rate_(frames_per_second), begin_ns_(monotonic_ns()) {}
+
+void Pace::wait_for(std::size_t frame) const {
+  const std::uint64_t at = begin_ns_ + frame * 1'000'000'000U / rate_;
+  const timespec until{static_cast<time_t>(at / 1'000'000'000U),
+                       static_cast<long>(at % 1'000'000'000U)};
+  ::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr);
 }
 
 BenchFeeder::BenchFeeder() : listener_(listen_anywhere(port_)) {}

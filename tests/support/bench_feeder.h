@@ -1,6 +1,7 @@
 // An upstream that a bench steers: the frames it is told to send, as fast as they are taken.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -20,6 +21,17 @@ class BenchFeeder {
  private:
   std::uint16_t port_ = 0;  // before the listener, which tells it
   FileDescriptor listener_, socket_;
+};
+
+// So many frames a second, from its construction on.
+class Pace {
+ public:
+  explicit Pace(std::size_t frames_per_second);
+  void wait_for(std::size_t frame) const;  // until that one, from 0 on, is due
+
+ private:
+  const std::size_t rate_;
+  const std::uint64_t begin_ns_;
 };
 
 // A listener on a free port of 127.0.0.1, and that port.

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -11,7 +12,6 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 #include <memory>
 #include <stdexcept>
 
@@ -26,11 +26,30 @@ constexpr std::chrono::seconds kLoadDeadline{300};
 
 }  // namespace
 
-std::uint64_t monotonic_ns() {
-  timespec time{};
-  ::clock_gettime(CLOCK_MONOTONIC, &time);
-  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000U +
-         static_cast<std::uint64_t>(time.tv_nsec);
+NetStream subscribe_at(std::uint16_t port, const std::string& target) {
+  NetStream stream = connect_stream(port, {});
+  const std::string request = fmt::format(
+      "GET {} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+      target, port);
+  if (!write_all(stream, as_bytes(request), deadline_from_now())) {
+    throw std::runtime_error("it cannot ask");
+  }
+  // Unless somebody is to read, nothing of the frames may leave the socket: so the reply is read to
+  // its end, and no further.
+  std::string reply;
+  while (!reply.ends_with("\r\n\r\n")) {
+    if (!wait_for(stream, false, deadline_from_now())) throw std::runtime_error("no reply");
+    char byte = 0;
+    if (::recv(stream.fd(), &byte, 1, 0) != 1) {
+      throw std::runtime_error(fmt::format("it is refused: {}", reply));
+    }
+    reply += byte;
+  }
+  if (!reply.starts_with("HTTP/1.1 101")) {
+    throw std::runtime_error(fmt::format("it is refused: {}", reply));
+  }
+  return stream;
 }
 
 std::size_t LatencyCounts::place_of(std::uint64_t ns) {
@@ -78,8 +97,11 @@ class BenchLoad::Run {
 
   void operator()() {
     try {
+      if (options_.niceness > 0 && ::setpriority(PRIO_PROCESS, 0, options_.niceness) != 0) {
+        throw std::runtime_error("the subscribers cannot be made nice");
+      }
       for (std::size_t i = 0; i < count(); ++i) {
-        connect(i, options_.places.empty() ? common_ : options_.places[i]);
+        members_.push_back(connect(i, options_.places.empty() ? common_ : options_.places[i]));
       }
       state_.connected = members_.size();
       ring();
@@ -108,37 +130,24 @@ class BenchLoad::Run {
     if (::write(bell_, &one, sizeof one) != sizeof one) throw std::runtime_error("no bell");
   }
 
-  void connect(std::size_t number, const LoadPlace& place) {
-    NetStream stream = connect_stream(options_.port, {});
-    const std::string request = fmt::format(
-        "GET {} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-        place.target, options_.port);
-    if (!write_all(stream, as_bytes(request), deadline_from_now())) {
-      throw std::runtime_error(fmt::format("subscriber {} cannot ask", number));
+  NetStream subscribe(std::size_t number, const LoadPlace& place) const {
+    try {
+      return subscribe_at(options_.port, place.target);
+    } catch (const std::exception& thrown) {
+      throw std::runtime_error(fmt::format("subscriber {}: {}", number, thrown.what()));
     }
-    // Unless it is to read, nothing of the frames may leave the socket: so the reply is read to its
-    // end, and no further.
-    std::string reply;
-    while (!reply.ends_with("\r\n\r\n")) {
-      if (!wait_for(stream, false, deadline_from_now())) throw std::runtime_error("no reply");
-      char byte = 0;
-      if (::recv(stream.fd(), &byte, 1, 0) != 1) {
-        throw std::runtime_error(fmt::format("subscriber {} is refused: {}", number, reply));
-      }
-      reply += byte;
-    }
-    if (!reply.starts_with("HTTP/1.1 101")) {
-      throw std::runtime_error(fmt::format("subscriber {} is refused: {}", number, reply));
-    }
-    const std::size_t end = place.frames > 0 ? wire_.begin_of(place.first + place.frames) : 0;
-    members_.push_back({std::move(stream), wire_.begin_of(place.first), end});
+  }
+
+  Member connect(std::size_t number, const LoadPlace& place) const {
+    NetStream stream = subscribe(number, place);
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.u64 = number;
-    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, members_.back().stream.fd(), &event) != 0) {
+    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, stream.fd(), &event) != 0) {
       throw std::runtime_error("no epoll");
     }
+    const std::size_t stop = place.frames > 0 ? wire_.begin_of(place.first + place.frames) : 0;
+    return {std::move(stream), wire_.begin_of(place.first), stop};
   }
 
   void read_all() {
@@ -168,9 +177,15 @@ class BenchLoad::Run {
                       number, size, before));
     }
     member.at += size;
+    state_.bytes_read += size;
     if (state_.takes_latency) count_latency(before, member.at);
     const std::size_t target = member.stop > 0 ? member.stop : state_.target.load();
     // What the server says behind its last frame is left unread.
+    if (member.at == member.stop && options_.again) {
+      ++state_.laps;
+      member = connect(number, *options_.again);
+      return;
+    }
     if (member.at == member.stop) {
       ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, member.stream.fd(), nullptr);
     }
@@ -206,7 +221,7 @@ BenchLoad::BenchLoad(const BenchWire& wire, const LoadOptions& options,
       bell_(::eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE)) {  // a ring is a ring
 
   if (options.expected > 0) expect(options.expected);
-  has_to_wait_ = has_to_wait_ || !options.places.empty();
+  has_to_wait_ = has_to_wait_ || (!options.places.empty() && !options.again);
   process_ = std::make_unique<ForkedProcess>(
       cores, [&] { Run(wire, options, *state_, sent_ns_, bell_.get())(); });
   wait_for_bell("upgrades");
@@ -222,7 +237,7 @@ void BenchLoad::wait_for_bell(const char* what) {
   for (;;) {
     pollfd entry{bell_.get(), POLLIN, 0};
     if (::poll(&entry, 1, 200) == 1) break;
-    if (process_->has_ended()) throw std::runtime_error(state_->fault.data());
+    check();
     if (std::chrono::steady_clock::now() < deadline) continue;
     throw std::runtime_error(fmt::format("waited in vain for {} of {} subscribers: {} have it",
                                          what, subscribers_, state_->at_target.load()));
@@ -243,6 +258,10 @@ void BenchLoad::expect(std::size_t frames) {
 void BenchLoad::wait() {
   if (has_to_wait_) wait_for_bell("frames");
   has_to_wait_ = false;
+}
+
+void BenchLoad::check() const {
+  if (process_->has_ended()) throw std::runtime_error(state_->fault.data());
 }
 
 void BenchLoad::begin_latency() {

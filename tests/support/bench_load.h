@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,7 +48,13 @@ struct LoadOptions {
   // So many frames of the wire are expected before anybody asks, where the server begins at once.
   std::size_t expected = 0;
   std::vector<LoadPlace> places;  // in place of all but port: a subscriber for each
+  // What each asks for as soon as it has what it wanted, over and over; nobody waits for those.
+  std::optional<LoadPlace> again;
+  int niceness = 0;  // yields to others on its cores, as who reads elsewhere would
 };
+
+// Connected and answered 101; of what follows not a byte has left the socket. Throws otherwise.
+NetStream subscribe_at(std::uint16_t port, const std::string& target);
 
 class BenchLoad {
  public:
@@ -62,11 +69,14 @@ class BenchLoad {
   // the first `frames` frames of the wire.
   void expect(std::size_t frames);
   void wait();
+  void check() const;  // throws what is wrong by now
 
   // From now on each frame that comes is counted with the time since told_sent() of it.
   void begin_latency();
   void told_sent(std::size_t frame);
   const LatencyCounts& latency() const { return state_->latency; }
+  std::uint64_t bytes_read() const { return state_->bytes_read; }  // of the wire, by all of them
+  std::size_t laps() const { return state_->laps; }                // of those who ask again
   pid_t id() const { return process_->id(); }
 
  private:
@@ -74,6 +84,8 @@ class BenchLoad {
     std::atomic<std::size_t> connected;
     std::atomic<std::size_t> target;  // bytes of the wire
     std::atomic<std::size_t> at_target;
+    std::atomic<std::uint64_t> bytes_read;
+    std::atomic<std::size_t> laps;
     std::atomic<bool> takes_latency;
     LatencyCounts latency;
     std::array<char, 256> fault{};
@@ -90,8 +102,5 @@ class BenchLoad {
   FileDescriptor bell_;
   std::unique_ptr<ForkedProcess> process_;
 };
-
-// By CLOCK_MONOTONIC, which all processes share.
-std::uint64_t monotonic_ns();
 
 }  // namespace standpipe::test

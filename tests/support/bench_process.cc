@@ -56,14 +56,18 @@ std::string text_of(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-// Of lines like "Private_Dirty:   12 kB" and "Slab:  12 kB".
-std::uint64_t kilobytes_in(const std::string& text, std::string_view name) {
+// Of lines like "wchar: 1234" and "Slab:  12 kB".
+std::uint64_t number_in(const std::string& text, std::string_view name) {
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     if (!line.starts_with(name)) continue;
-    return std::strtoull(line.c_str() + name.size(), nullptr, 10) * 1024;
+    return std::strtoull(line.c_str() + name.size(), nullptr, 10);
   }
   return 0;
+}
+
+std::uint64_t kilobytes_in(const std::string& text, std::string_view name) {
+  return number_in(text, name) * 1024;
 }
 
 // The kernel's objects of sockets, as /proc/slabinfo has them: "NAME ACTIVE ALL SIZE ...".
@@ -116,14 +120,30 @@ double process_cpu_seconds(pid_t process) {
 
 std::vector<double> thread_cpu_seconds(pid_t process, std::string_view name) {
   std::vector<double> seconds;
-  const std::filesystem::path tasks = fmt::format("/proc/{}/task", process);
-  for (const auto& task : std::filesystem::directory_iterator(tasks)) {
-    if (text_of(task.path() / "comm") != std::string(name) + "\n") continue;
-    // Nanoseconds on a core, nanoseconds in the queue for one, times it was given one.
-    seconds.push_back(std::strtod(text_of(task.path() / "schedstat").c_str(), nullptr) / 1e9);
+  for (const ThreadUse& thread : thread_uses(process)) {
+    if (thread.name == name) seconds.push_back(thread.cpu_seconds);
   }
   if (seconds.empty()) fail(fmt::format("process {} has no thread '{}'", process, name));
   return seconds;
+}
+
+std::vector<ThreadUse> thread_uses(pid_t process) {
+  std::vector<ThreadUse> uses;
+  const std::filesystem::path tasks = fmt::format("/proc/{}/task", process);
+  for (const auto& task : std::filesystem::directory_iterator(tasks)) {
+    ThreadUse use;
+    use.id = static_cast<pid_t>(std::stol(task.path().filename()));
+    use.name = text_of(task.path() / "comm");
+    if (use.name.empty()) continue;  // it has ended meanwhile
+    use.name.pop_back();             // the end of the line
+    // Nanoseconds on a core, nanoseconds in the queue for one, times it was given one.
+    use.cpu_seconds = std::strtod(text_of(task.path() / "schedstat").c_str(), nullptr) / 1e9;
+    use.written_bytes = number_in(text_of(task.path() / "io"), "wchar:");
+    uses.push_back(std::move(use));
+  }
+  std::sort(uses.begin(), uses.end(),
+            [](const ThreadUse& a, const ThreadUse& b) { return a.id < b.id; });
+  return uses;
 }
 
 double sum(const std::vector<double>& values) {
@@ -152,10 +172,46 @@ MemoryUse memory_use(pid_t process) {
   return use;
 }
 
+ProcessSize process_size(pid_t process) {
+  ProcessSize size;
+  size.resident_bytes = kilobytes_in(text_of(fmt::format("/proc/{}/status", process)), "VmRSS:");
+  if (size.resident_bytes == 0) fail(fmt::format("no resident size of process {}", process));
+  const std::filesystem::path descriptors = fmt::format("/proc/{}/fd", process);
+  for (const auto& descriptor : std::filesystem::directory_iterator(descriptors)) {
+    std::error_code gone;  // closed between two looks
+    const auto target = std::filesystem::read_symlink(descriptor.path(), gone);
+    ++size.descriptors;
+    if (!gone && target.string().find(".sst") != std::string::npos) ++size.table_descriptors;
+  }
+  return size;
+}
+
+std::uint64_t available_memory_bytes() {
+  return kilobytes_in(text_of("/proc/meminfo"), "MemAvailable:");
+}
+
+std::uint64_t monotonic_ns() {
+  timespec time{};
+  ::clock_gettime(CLOCK_MONOTONIC, &time);
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000U +
+         static_cast<std::uint64_t>(time.tv_nsec);
+}
+
 BenchServer::BenchServer(const std::string& verb, std::vector<std::string> arguments,
-                         const std::vector<int>& cores) {
+                         const std::vector<int>& cores)
+    : dir_(std::make_unique<TempDir>(TempDir::Where::memory)) {
+  start(verb, *dir_ / "archive", std::move(arguments), cores);
+}
+
+BenchServer::BenchServer(const std::string& verb, const std::filesystem::path& archive,
+                         std::vector<std::string> arguments, const std::vector<int>& cores) {
+  start(verb, archive, std::move(arguments), cores);
+}
+
+void BenchServer::start(const std::string& verb, const std::filesystem::path& archive,
+                        std::vector<std::string> arguments, const std::vector<int>& cores) {
   arguments.insert(arguments.begin(),
-                   {verb, "--data", (dir_ / "archive").string(), "--quiet", "--log-level", "warn",
+                   {verb, "--data", archive.string(), "--quiet", "--log-level", "warn",
                     "--connections", "100000", "--connections-per-address", "100000",
                     "--ping-interval", "1h", "--stall-timeout", "1h"});
   if (verb == "mirror") {

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -43,6 +44,14 @@ class PinnedHere {
 double process_cpu_seconds(pid_t process);
 // Likewise of each of its threads of that name (`comm`), as long as they run.
 std::vector<double> thread_cpu_seconds(pid_t process, std::string_view name);
+// What each of its threads has done so far, in the order in which they were started.
+struct ThreadUse {
+  pid_t id = 0;
+  std::string name;  // `comm`
+  double cpu_seconds = 0;
+  std::uint64_t written_bytes = 0;  // handed to write(): files, and not sockets
+};
+std::vector<ThreadUse> thread_uses(pid_t process);
 double sum(const std::vector<double>& values);
 
 // The limit of open descriptors, for this process and those it starts: as many as it may have.
@@ -57,6 +66,17 @@ struct MemoryUse {
 };
 MemoryUse memory_use(pid_t process);
 
+struct ProcessSize {
+  std::uint64_t resident_bytes = 0;
+  std::size_t descriptors = 0;
+  std::size_t table_descriptors = 0;  // of them those of RocksDB's tables
+};
+ProcessSize process_size(pid_t process);
+std::uint64_t available_memory_bytes();  // of the system, before it has to swap
+
+// By CLOCK_MONOTONIC, which all processes share.
+std::uint64_t monotonic_ns();
+
 // Until _health of that server says that this seq of the stream `repos`, or a later one, is
 // durable. Looks a hundred times a second.
 void wait_until_durable(const NetworkProcess& server, std::int64_t seq);
@@ -67,13 +87,20 @@ class BenchServer {
   // `arguments` are completed by --data, --quiet, and no limits that a bench would run into.
   BenchServer(const std::string& verb, std::vector<std::string> arguments,
               const std::vector<int>& cores);
+  // The same on that archive, which stays.
+  BenchServer(const std::string& verb, const std::filesystem::path& archive,
+              std::vector<std::string> arguments, const std::vector<int>& cores);
   pid_t id() const { return process_->id(); }
   std::uint16_t port() const { return process_->port(); }
   std::string error_text() const { return process_->error_text(); }
   void wait_until_durable(std::int64_t seq) const { test::wait_until_durable(*process_, seq); }
+  void stop() { process_->stop(); }
 
  private:
-  TempDir dir_{TempDir::Where::memory};
+  void start(const std::string& verb, const std::filesystem::path& archive,
+             std::vector<std::string> arguments, const std::vector<int>& cores);
+
+  std::unique_ptr<TempDir> dir_;  // of its own archive
   std::unique_ptr<NetworkProcess> process_;
 };
 
