@@ -25,7 +25,10 @@ usage: ./go VERB
   run FILE                  import a frame file into ./data and show what the archive holds
   build [PRESET [TARGET..]] configure and build: dev (default), release, asan, tsan, fuzz
   test [PRESET] [CTEST...]  build and run the tests; what follows goes to ctest (-R NAME, -LE slow)
-  bench [NAME]              build preset release and run the benchmarks, or one of them
+  bench [OPTION...]         build preset release, run all benchmarks, and end with the table of the
+                            numbers that the project promised itself; --scale 0.05 is a quick look,
+                            --json is for machines
+  bench NAME [OPTION...]    run one of them; --help lists its options
   fuzz [TARGET] [SECONDS]   run one fuzz target, or each of them, for SECONDS (default 60)
   interop [OPTION...]       run the clients of the field (npm, PyPI, Go) against a real mirror;
                             --client NAME, --scenario NAME: only those. npm and Go 1.26 are not
@@ -279,19 +282,54 @@ verb_run() {
   exec build/release/standpipe mirror --data "$data" --upstream "$source" "$@"
 }
 
-verb_bench() {
-  local bench status=0 found=0
-  need_for_build release "${bench_packages[@]}"
-  build release benchmarks
-  for bench in tests/bench/*_bench.cc; do
-    bench="$(basename "$bench" .cc)"
-    if [ "$#" -gt 0 ] && [ "${1%_bench}_bench" != "$bench" ]; then continue; fi
-    found=1
-    say "== $bench"
-    "build/release/$bench" "${@:2}" || status=1
+# All of them: the rows of each, and at the end those of the numbers that the project promised
+# itself. A bench that fails leaves its rows without figures, and the others run all the same.
+bench_all() {
+  local bench name given=("$@") options json=0 scale="" out=build/release/bench status=0
+  while [ "$#" -gt 0 ]; do
+    case "$1" in
+      --json) json=1 ;;
+      --scale) scale="${2:?go: --scale needs a number}"; shift ;;
+      --scale=*) scale="${1#--scale=}" ;;
+      *) usage_error "of all benchmarks: --scale X, --json; '$1' is for one: ./go bench NAME ${given[*]}" ;;
+    esac
+    shift
   done
-  [ "$found" -eq 1 ] || die "no benchmark ${1:-} in tests/bench"
+  rm -rf "$out"
+  mkdir -p "$out"
+  for bench in tests/bench/*_bench.cc; do
+    name="$(basename "$bench" .cc)"
+    options=(--json)
+    # Those that have no scale are done in seconds.
+    if [ -n "$scale" ] && grep -q -- '"--scale"' "$bench"; then options+=(--scale "$scale"); fi
+    say "== $name"
+    if ! "build/release/$name" "${options[@]}" > "$out/$name.part"; then
+      status=1
+      continue
+    fi
+    mv "$out/$name.part" "$out/$name.json"
+    [ "$json" -eq 1 ] || build/release/bench_table "$out/$name.json" || status=1
+  done
+  rm -f "$out"/*.part
+  say "== design"
+  options=(--design)
+  [ "$json" -eq 0 ] || options+=(--json)
+  build/release/bench_table "${options[@]}" $(find "$out" -name '*.json' | sort) || status=1
   return "$status"
+}
+
+verb_bench() {
+  need_for_build release "${bench_packages[@]}"
+  build release standpipe benchmarks
+  case "${1:-}" in
+    "" | -*) bench_all "$@" ;;
+    *)
+      local bench="${1%_bench}_bench"
+      [ -r "tests/bench/$bench.cc" ] || die "no benchmark $1 in tests/bench"
+      say "== $bench"
+      "build/release/$bench" "${@:2}"
+      ;;
+  esac
 }
 
 # fuzz_one TARGET SECONDS: starts from the repository's corpus; what it finds stays under build/.

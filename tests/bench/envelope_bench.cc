@@ -95,6 +95,7 @@ int run(bool is_json) {
   row.figure = scan_us / copy_us;
   row.unit = "x";
   row.at_most = 3;
+  row.number = "10";
   row.detail =
       fmt::format("{:.3f} us against {:.3f} us a frame, {} frames {}, from memory", scan_us,
                   copy_us, frames, source.is_from_corpus() ? "after real ones" : "of own making");

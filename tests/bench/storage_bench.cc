@@ -174,9 +174,10 @@ Result<void> bench_append(const Plan& plan, std::vector<BenchRow>& rows) {
   rows.push_back(
       {"append synced, groups of 64", "the same, syncing switched off",
        median(synced) / median(unsynced), "x", std::nullopt, 0.5,
-       fmt::format("{:.0f} against {:.0f} frames/s (wall)", median(synced), median(unsynced))});
+       fmt::format("{:.0f} against {:.0f} frames/s (wall)", median(synced), median(unsynced)),
+       "7"});
   rows.push_back({"append synced, groups of 64", "", median(synced), "frames/s", std::nullopt,
-                  40'000, fmt::format("{:.1f} us of CPU a frame", median(cpu_us))});
+                  40'000, fmt::format("{:.1f} us of CPU a frame", median(cpu_us)), "7 rate"});
   rows.push_back({"append, CPU until flushed", "zstd 1 of the same groups in memory",
                   median(cpu_ratio), "x", std::nullopt, std::nullopt,
                   fmt::format("{:.1f} us of CPU a frame", median(cpu_us))});
@@ -212,11 +213,13 @@ Result<std::uint64_t> build_archive(const std::filesystem::path& dir, std::uint6
       {"stored bytes, codec 0", "raw bytes", static_cast<double>(stats.stored_bytes) / raw_bytes,
        "x", 0.66, std::nullopt,
        fmt::format("{} MB of {} MB, {} frames{}", stats.stored_bytes / kMegabyte, raw / kMegabyte,
-                   count, frames.is_from_corpus() ? "" : ", made here: no corpus")});
+                   count, frames.is_from_corpus() ? "" : ", made here: no corpus"),
+       "8"});
   rows->push_back({"write amplification", "raw bytes",
                    written_log + written_flush + written_compaction, "x", 1.7, std::nullopt,
                    fmt::format("log {:.3f}, flush {:.3f}, compaction {:.3f}", written_log,
-                               written_flush, written_compaction)});
+                               written_flush, written_compaction),
+                   "9"});
   return count;
 }
 
@@ -357,7 +360,8 @@ Result<void> bench_seek(const Plan& plan, const ReadArchive& small, const ReadAr
                   fmt::format("the same at {:.3g} GB", static_cast<double>(plan.small_bytes) / 1e9),
                   median(seek_large) / median(seek_small), "x", 1.3, std::nullopt,
                   fmt::format("{:.0f} against {:.0f} us of CPU, first run decoded",
-                              median(seek_large), median(seek_small))});
+                              median(seek_large), median(seek_small)),
+                  "12"});
   return {};
 }
 

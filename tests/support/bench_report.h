@@ -35,13 +35,18 @@ struct BenchRow {
   std::string unit;                         // "x" for a ratio
   std::optional<double> at_most, at_least;  // the target; none: a figure for the record
   std::string detail;                       // the absolute figures behind it
-  std::string verdict() const;              // "met", "missed", "-"
+  std::string number = {};                  // in design_rows(); empty: none of them
+  bool has_figure = true;                   // false: it was to be measured, and was not
+  std::string verdict() const;              // "met", "missed", "-", "no figure"
   std::string target() const;               // "<= 1.3", "-"
 };
 
 BenchRow bench_row(std::string path, std::string against, double figure, std::string unit,
                    std::string detail, std::optional<double> at_most = {},
                    std::optional<double> at_least = {});
+
+// The same row as the figure of that row of design_rows(), of which there must be one.
+BenchRow as_design(std::string number, BenchRow row);
 
 // Of several rounds of the same.
 struct Spread {
@@ -55,6 +60,16 @@ std::string to_string_us(const Spread& spread);       // "1.21 us (min 1.14, max
 // A table for people, or one JSON object for machines.
 std::string format_rows(const std::vector<BenchRow>& rows);
 std::string format_rows_json(const std::string& name, const std::vector<BenchRow>& rows);
+
+// The numbers that the project promised itself, in their order: what ./go bench ends with. Rows
+// without a figure.
+const std::vector<BenchRow>& design_rows();
+// The same with the figures of those of `measured` that are marked as one of them, and with their
+// paths. Throws std::runtime_error where two are marked as the same, or with another target than it
+// has: a promise is not changed in a bench.
+std::vector<BenchRow> design_table(const std::vector<BenchRow>& measured);
+// What format_rows_json() has written; throws std::runtime_error for anything else.
+std::vector<BenchRow> parse_rows_json(const std::string& text);
 
 // Prints what `run` returns, or why there are no figures. The exit status.
 int report_bench(const std::string& name, bool is_json,
