@@ -10,8 +10,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cmath>
-#include <ctime>
 #include <exception>
 #include <functional>
 #include <map>
@@ -19,13 +17,13 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "schema/frame.h"
 #include "tests/bench/fanout_contest.h"
 #include "tests/bench/fanout_filters.h"
+#include "tests/bench/fanout_memory.h"
 #include "tests/support/bench_load.h"
 #include "tests/support/bench_process.h"
 #include "tests/support/bench_report.h"
@@ -155,6 +153,11 @@ class Bench {
   void add_row(Row&&... row) {
     rows_.push_back(bench_row(std::forward<Row>(row)...));
   }
+  // A figure of that row of design_rows().
+  template <typename... Row>
+  void add_design_row(const char* number, Row&&... row) {
+    rows_.push_back(as_design(number, bench_row(std::forward<Row>(row)...)));
+  }
 
   // Each subscriber is a descriptor here and one in the server; both have some more.
   bool has_descriptors_for(std::size_t subscribers) {
@@ -171,7 +174,8 @@ class Bench {
   void bench_latency();
   void bench_paced(std::size_t rate, const std::string& commit_interval);
   void bench_memory();
-  void bench_memory_of(bool reads, std::size_t subscribers);
+  void bench_memory_of(bool reads, std::size_t subscribers, const char* number);
+  void bench_stalled_crowd(std::size_t subscribers);
 
   const Setting setting_;
   BenchWire feed_;
@@ -219,8 +223,8 @@ void Bench::bench_sizes() {
   if (contests.contains("mirror-10") && contests.contains("mirror-1000")) {
     const Spread few = spread_of(contests["mirror-10"]->bursts);
     const Spread many = spread_of(contests["mirror-1000"]->bursts);
-    add_row("1,000 subscribers, coalesced", "10 subscribers", many.middle / few.middle, "x",
-            to_string_us(many) + " against " + to_string_us(few), 1.2);
+    add_design_row("3", "1,000 subscribers, coalesced", "10 subscribers", many.middle / few.middle,
+                   "x", to_string_us(many) + " against " + to_string_us(few), 1.2);
   }
 }
 
@@ -234,15 +238,18 @@ void Bench::add_size_rows(Contests& contests, std::size_t size) {
     };
     const Spread mirror = spread_of(rounds("mirror")), other = spread_of(rounds(with));
     const bool is_beast = with == "beast";
+    const std::optional<double> at_least =
+        is_beast && is_burst ? std::optional<double>(6) : std::nullopt;
     const std::string path =
         fmt::format("{} subscribers, {}", size, is_burst ? "coalesced" : "one by one");
-    add_row(
+    BenchRow row = bench_row(
         path, what, is_beast ? other.middle / mirror.middle : mirror.middle / other.middle,
         is_beast ? "x less" : "x",
         fmt::format("{} against {}; whole process {:.2f} us", to_string_us(mirror),
                     to_string_us(other), spread_of(rounds("mirror"), &Round::process_us).middle),
-        is_beast ? std::nullopt : at_most,
-        is_beast && is_burst ? std::optional<double>(6) : std::nullopt);
+        is_beast ? std::nullopt : at_most, at_least);
+    if (size == 1'000 && (at_least || at_most)) row.number = is_beast ? "1" : "2";
+    rows_.push_back(std::move(row));
   };
   const bool has_target = size == 1'000;
   for (const bool is_burst : {true, false}) {
@@ -272,15 +279,16 @@ void Bench::bench_threads() {
   const Spread one = spread_of(contests["1"]->bursts), two = spread_of(contests["2"]->bursts);
   const std::string where = fmt::format("the server on all {} cores, which load and feed share",
                                         setting_.cores.all.size());
-  add_row("two network threads", "one", two.middle / one.middle, "x",
-          fmt::format("{} against {}; {}", to_string_us(two), to_string_us(one), where), 1.15);
+  add_design_row("4", "two network threads", "one", two.middle / one.middle, "x",
+                 fmt::format("{} against {}; {}", to_string_us(two), to_string_us(one), where),
+                 1.15);
   const Spread busiest = spread_of(contests["2"]->bursts, &Round::busiest);
   // Split within 10 %: the one takes at most 1.1 times what the other does.
-  add_row("the busier of two network threads", "the other", busiest.middle / (1 - busiest.middle),
-          "x",
-          fmt::format("{:.1f} % of the CPU of both (min {:.1f}, max {:.1f})", busiest.middle * 100,
-                      busiest.least * 100, busiest.most * 100),
-          1.1);
+  add_design_row("4 split", "the busier of two network threads", "the other",
+                 busiest.middle / (1 - busiest.middle), "x",
+                 fmt::format("{:.1f} % of the CPU of both (min {:.1f}, max {:.1f})",
+                             busiest.middle * 100, busiest.least * 100, busiest.most * 100),
+                 1.1);
 }
 
 void Bench::bench_filters() {
@@ -361,11 +369,9 @@ void Bench::bench_paced(std::size_t rate, const std::string& commit_interval) {
   const double cpu = process_cpu_seconds(mirror.id());
   const double sending = sum(mirror.sending_seconds());
   const std::uint64_t begin_ns = monotonic_ns();
+  const Pace pace(rate);
   for (std::size_t frame = kWarmFrames; frame < end; ++frame) {
-    const std::uint64_t at = begin_ns + (frame - kWarmFrames) * 1'000'000'000U / rate;
-    const timespec until{static_cast<time_t>(at / 1'000'000'000U),
-                         static_cast<long>(at % 1'000'000'000U)};
-    ::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr);
+    pace.wait_for(frame - kWarmFrames);
     load.told_sent(frame);
     mirror.release(frame + 1);
   }
@@ -383,24 +389,12 @@ void Bench::bench_paced(std::size_t rate, const std::string& commit_interval) {
 }
 
 void Bench::bench_memory() {
-  bench_memory_of(true, setting_.scaled(2'000, 500));
-  bench_memory_of(false, setting_.scaled(500, 200));
+  bench_memory_of(true, setting_.scaled(2'000, 500), "11 idle");
+  bench_memory_of(false, setting_.scaled(500, 200), "11 stalled");
+  bench_stalled_crowd(setting_.scaled(5'000, 500));
 }
 
-// Until the kernel's buffers have stood still for some looks.
-MemoryUse settled_memory(pid_t process) {
-  MemoryUse use = memory_use(process);
-  for (int same = 0; same < 5;) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    const MemoryUse now = memory_use(process);
-    const auto change = static_cast<double>(now.tcp_bytes) - static_cast<double>(use.tcp_bytes);
-    same = std::abs(change) < 0.01 * static_cast<double>(now.tcp_bytes) + 65'536 ? same + 1 : 0;
-    use = now;
-  }
-  return use;
-}
-
-void Bench::bench_memory_of(bool reads, std::size_t subscribers) {
+void Bench::bench_memory_of(bool reads, std::size_t subscribers, const char* number) {
   if (!has_descriptors_for(subscribers)) return;
   tell(fmt::format("memory of {} {} subscribers", subscribers, reads ? "idle" : "stalled"));
   Mirror mirror(feed_, setting_.cores.server);
@@ -415,20 +409,51 @@ void Bench::bench_memory_of(bool reads, std::size_t subscribers) {
   options.target = fmt::format("{}?cursor={}", kPath, feed_.seqs[options.first - 1]);
   const BenchLoad load(feed_, options, setting_.cores.load);
   const MemoryUse after = settled_memory(mirror.id());
-  // Less than before is not of their making: buffers of others, who have read meanwhile.
-  const auto each = [&](std::uint64_t MemoryUse::*what) {
-    const auto more = static_cast<double>(after.*what) - static_cast<double>(before.*what);
-    return std::max(more, 0.0) / 1024 / static_cast<double>(subscribers);
-  };
-  const double process = each(&MemoryUse::process_bytes), tcp = each(&MemoryUse::tcp_bytes),
-               objects = each(&MemoryUse::socket_bytes);
-  add_row(fmt::format("memory of {} subscriber", reads ? "an idle" : "a stalled"), "-",
-          process + tcp + objects, "KB",
-          fmt::format("{}: {:.1f} private of the server, {:.1f} TCP buffers and {:.1f} kernel "
-                      "objects of both ends{}",
-                      subscribers, process, tcp, objects,
-                      after.socket_bytes == 0 ? " (not readable: left out)" : ""),
-          reads ? 16 : 256);
+  const MemoryEach each(before, after, subscribers);
+  add_design_row(number, fmt::format("memory of {} subscriber", reads ? "an idle" : "a stalled"),
+                 "-", each.all, "KB", each.text, reads ? 16 : 256);
+}
+
+// They take what the number allows to each, and one who reads beside them gets everything.
+void Bench::bench_stalled_crowd(std::size_t subscribers) {
+  constexpr std::uint64_t kBytesEach = 256 << 10;
+  if (!has_descriptors_for(subscribers)) return;
+  if (available_memory_bytes() < 2 * subscribers * kBytesEach) {
+    tell(fmt::format("{} stalled subscribers are left out: memory is short", subscribers));
+    return;
+  }
+  tell(fmt::format("{} stalled subscribers, and one who reads", subscribers));
+  Mirror mirror(feed_, setting_.cores.server);
+  mirror.release(kWarmFrames + kStallFrames);
+  mirror.wait_until_durable();
+  const MemoryUse before = settled_memory(mirror.id());
+  LoadOptions options;
+  options.port = mirror.port();
+  options.subscribers = subscribers;
+  options.reads = false;
+  options.target = target_of(feed_);
+  options.first = kWarmFrames;
+  const BenchLoad stalled(feed_, options, setting_.cores.load);
+  const MemoryUse after = settled_memory(mirror.id());
+  options.subscribers = 1;
+  options.reads = true;
+  options.expected = kWarmFrames + kStallFrames;
+  BenchLoad witness(feed_, options, setting_.cores.load);
+  witness.wait();
+  const double sending = sum(mirror.sending_seconds());
+  const std::size_t end = kWarmFrames + 2 * kStallFrames;
+  witness.expect(end);
+  mirror.release(end);
+  witness.wait();
+  stalled.check();
+  const MemoryEach each(before, after, subscribers);
+  const double total = static_cast<double>(subscribers) / 1024;
+  add_row(fmt::format("memory of {} stalled subscribers", subscribers), "-", each.all * total, "MB",
+          fmt::format("{:.1f} KB each ({}); one who reads beside them got {} frames, {:.2f} us of "
+                      "sending for each of the last {}",
+                      each.all, each.text, end - kWarmFrames,
+                      (sum(mirror.sending_seconds()) - sending) * 1e6 / kStallFrames, kStallFrames),
+          256 * total);
 }
 
 }  // namespace
