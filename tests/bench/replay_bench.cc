@@ -5,7 +5,7 @@
 // time of the whole server, per delivered frame. Each subscriber compares every byte with what was
 // archived: one that differs, and there are no figures.
 //
-// Usage: replay_bench [--scale X] [--json]
+// Usage: replay_bench [--scale X] [--only PART] [--cache-bytes N] [--read-threads N] [--json]
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/bench/replay_seek.h"
 #include "tests/support/bench_feeder.h"
 #include "tests/support/bench_load.h"
 #include "tests/support/bench_process.h"
@@ -34,24 +35,23 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr double kSmallBytes = 1e9;      // of the smaller of two archives
 constexpr std::size_t kFrames = 60'000;  // 340 MB: more than the server's cache
 constexpr std::size_t kTogether = 10;
 constexpr std::size_t kPlaces = 100;
 constexpr std::size_t kFramesOfPlace = 400;
 constexpr std::size_t kGroupFrames = 64;
 constexpr std::size_t kGroupBytes = 256 << 10;
-constexpr std::string_view kTarget = "/xrpc/com.atproto.sync.subscribeRepos?cursor=";
+const std::vector<std::string> kParts = {"readers", "seek"};
 
 struct Setting {
   double scale = 1;
+  std::string part;  // one of kParts; empty: both
+  std::uint64_t cache_bytes =
+      0;  // of the readers' server; 0: a third of the frames, 128 MiB at most
+  std::size_t read_threads = 2;  // likewise; the default of the program
   bool is_json = false;
   BenchCores cores;
-};
-
-// What one round of something took, per delivered frame.
-struct Taken {
-  double cpu_us = 0;
-  double wall_us = 0;
 };
 
 class Bench {
@@ -60,30 +60,36 @@ class Bench {
       : setting_(std::move(setting)),
         pinned_(setting_.cores.load),
         archive_(dir_ / "archive"),
-        rounds_(setting_.scale < 0.5 ? 3 : 5) {
-    tell("making frames");
-    const auto frames = static_cast<std::size_t>(setting_.scale * kFrames);
-    feed_ = simulated_wire(std::max<std::size_t>(frames, 2'000), 20'000);
-    packed_ = pack_wire(feed_, kGroupFrames, kGroupBytes);
-    fill_archive();
+        rounds_(setting_.scale < 0.5 ? 3 : 5) {}
+
+  std::vector<BenchRow> run() {
+    if (runs("readers")) bench_readers();
+    if (runs("seek")) {
+      const auto small_bytes = static_cast<std::uint64_t>(setting_.scale * kSmallBytes);
+      for (BenchRow& row : bench_seek(dir_.path(), small_bytes, rounds_, setting_.cores,
+                                      [this](const std::string& what) { tell(what); })) {
+        rows_.push_back(std::move(row));
+      }
+    }
+    return std::move(rows_);
   }
 
-  std::vector<BenchRow> run();
-
  private:
+  bool runs(std::string_view part) const { return setting_.part.empty() || setting_.part == part; }
   void tell(const std::string& what) const { fmt::print(stderr, "replay: {}\n", what); }
 
-  void fill_archive();
-  std::unique_ptr<NetworkProcess> serve() const;
+  void bench_readers();
+  void make_archive();
+  std::unique_ptr<BenchServer> serve() const;
   // From before the first asks until the last has all that it wants.
-  Taken take(pid_t server, const LoadOptions& load, std::size_t delivered) const;
-  Taken take_all(pid_t server, std::uint16_t port, std::size_t subscribers) const;
-  Taken take_places(const NetworkProcess& server);
-  Taken take_cold();
+  ServerCost take(pid_t server, const LoadOptions& load, std::size_t delivered) const;
+  ServerCost take_all(pid_t server, std::uint16_t port, std::size_t subscribers) const;
+  ServerCost take_places(const BenchServer& server);
+  ServerCost take_cold();
   void forget_pages() const;
   template <typename... Row>
-  void add_row(Row&&... row) {
-    rows_.push_back(bench_row(std::forward<Row>(row)...));
+  void add_row(const char* number, Row&&... row) {
+    rows_.push_back(as_design(number, bench_row(std::forward<Row>(row)...)));
   }
 
   const Setting setting_;
@@ -97,61 +103,57 @@ class Bench {
   std::vector<BenchRow> rows_;
 };
 
-void Bench::fill_archive() {
+void Bench::make_archive() {
+  tell("making frames");
+  const PinnedHere everywhere(setting_.cores.all);  // frames are made by threads
+  const auto frames = static_cast<std::size_t>(setting_.scale * kFrames);
+  feed_ = simulated_wire(std::max<std::size_t>(frames, 2'000), 20'000);
+  packed_ = pack_wire(feed_, kGroupFrames, kGroupBytes);
   tell(fmt::format("archiving {} frames, {} MB", feed_.size(), feed_.bytes.size() >> 20));
   BenchFeeder feeder;
-  NetworkProcess mirror({"mirror", "--data", archive_.string(), "--quiet", "--log-level", "warn",
-                         "--min-free", "0", "--upstream", feeder.url()});
+  BenchServer mirror("mirror", archive_, {"--upstream", feeder.url()}, setting_.cores.all);
   feeder.accept();
   feeder.send(feed_.bytes);
-  wait_until_durable(mirror, feed_.seqs.back());
+  mirror.wait_until_durable(feed_.seqs.back());
   mirror.stop();
 }
 
-std::unique_ptr<NetworkProcess> Bench::serve() const {
+std::unique_ptr<BenchServer> Bench::serve() const {
   // A third of the frames at most: what is measured is read from the archive.
-  std::vector<std::string> arguments = {"serve",   "--data",      archive_.string(),
-                                        "--quiet", "--log-level", "warn"};
-  const std::vector<std::string> limits = {
-      "--connections-per-address",
-      "10000",
-      "--stall-timeout",
-      "1h",
-      "--network-threads",
-      "1",
-      "--cache-bytes",
-      std::to_string(std::min<std::size_t>(128 << 20, feed_.bytes.size() / 3))};
-  arguments.insert(arguments.end(), limits.begin(), limits.end());
-  const PinnedHere pinned(setting_.cores.server);
-  return std::make_unique<NetworkProcess>(std::move(arguments));
+  const std::uint64_t cache = setting_.cache_bytes > 0
+                                  ? setting_.cache_bytes
+                                  : std::min<std::uint64_t>(128 << 20, feed_.bytes.size() / 3);
+  return std::make_unique<BenchServer>(
+      "serve", archive_,
+      std::vector<std::string>{"--network-threads", "1", "--cache-bytes", std::to_string(cache),
+                               "--read-threads", std::to_string(setting_.read_threads)},
+      setting_.cores.server);
 }
 
-Taken Bench::take(pid_t server, const LoadOptions& load, std::size_t delivered) const {
-  const double cpu = process_cpu_seconds(server);
-  const std::uint64_t begin = monotonic_ns();
-  BenchLoad readers(feed_, load, setting_.cores.load);
-  readers.wait();
-  const double wall = static_cast<double>(monotonic_ns() - begin) / 1e3;
-  const auto frames = static_cast<double>(delivered);
-  return {(process_cpu_seconds(server) - cpu) * 1e6 / frames, wall / frames};
+ServerCost Bench::take(pid_t server, const LoadOptions& load, std::size_t delivered) const {
+  std::unique_ptr<BenchLoad> readers;
+  return cost_of(server, delivered, [&] {
+    readers = std::make_unique<BenchLoad>(feed_, load, setting_.cores.load);
+    readers->wait();
+  });
 }
 
-Taken Bench::take_all(pid_t server, std::uint16_t port, std::size_t subscribers) const {
+ServerCost Bench::take_all(pid_t server, std::uint16_t port, std::size_t subscribers) const {
   LoadOptions load;
   load.port = port;
   load.subscribers = subscribers;
-  load.target = fmt::format("{}0", kTarget);
+  load.target = fmt::format("{}0", kReplayTarget);
   load.expected = feed_.size();
   return take(server, load, feed_.size() * subscribers);
 }
 
 // Each at a place of its own, some hundred frames from there.
-Taken Bench::take_places(const NetworkProcess& server) {
+ServerCost Bench::take_places(const BenchServer& server) {
   LoadOptions load;
   load.port = server.port();
   for (std::size_t i = 0; i < kPlaces; ++i) {
     const std::size_t first = 1 + random_() % (feed_.size() - kFramesOfPlace - 1);
-    load.places.push_back({fmt::format("{}{}&until={}", kTarget, feed_.seqs[first - 1],
+    load.places.push_back({fmt::format("{}{}&until={}", kReplayTarget, feed_.seqs[first - 1],
                                        feed_.seqs[first + kFramesOfPlace - 1]),
                            first, kFramesOfPlace});
   }
@@ -159,10 +161,10 @@ Taken Bench::take_places(const NetworkProcess& server) {
 }
 
 // The system keeps no page of the archive, and the server is a new one.
-Taken Bench::take_cold() {
+ServerCost Bench::take_cold() {
   forget_pages();
   const auto server = serve();
-  const Taken taken = take_all(server->id(), server->port(), 1);
+  const ServerCost taken = take_all(server->id(), server->port(), 1);
   server->stop();
   return taken;
 }
@@ -177,16 +179,11 @@ void Bench::forget_pages() const {
   }
 }
 
-Spread spread_of(const std::vector<Taken>& rounds, double Taken::*what) {
-  std::vector<double> values;
-  for (const Taken& round : rounds) values.push_back(round.*what);
-  return test::spread_of(values);
-}
-
-std::vector<BenchRow> Bench::run() {
+void Bench::bench_readers() {
+  make_archive();
   const auto server = serve();
   const BenchUnpacker unpacker(packed_, setting_.cores.server);
-  std::vector<Taken> one, together, places, cold, unpacked;
+  std::vector<ServerCost> one, together, places, cold, unpacked;
   take_all(server->id(), server->port(), 1);  // opens the tables
   for (std::size_t round = 1; round <= rounds_; ++round) {
     tell(fmt::format("round {} of {}", round, rounds_));
@@ -196,35 +193,35 @@ std::vector<BenchRow> Bench::run() {
     places.push_back(take_places(*server));
     cold.push_back(take_cold());
   }
-  const Spread one_us = spread_of(one, &Taken::cpu_us);
-  const Spread unpacked_us = spread_of(unpacked, &Taken::cpu_us);
-  const Spread together_us = spread_of(together, &Taken::cpu_us);
-  const Spread places_us = spread_of(places, &Taken::cpu_us);
-  const Spread cold_us = spread_of(cold, &Taken::cpu_us);
-  const Spread cold_wall = spread_of(cold, &Taken::wall_us);
-  const Spread one_wall = spread_of(one, &Taken::wall_us);
+  const Spread one_us = spread_of(one, &ServerCost::cpu_us);
+  const Spread unpacked_us = spread_of(unpacked, &ServerCost::cpu_us);
+  const Spread together_us = spread_of(together, &ServerCost::cpu_us);
+  const Spread places_us = spread_of(places, &ServerCost::cpu_us);
+  const Spread cold_us = spread_of(cold, &ServerCost::cpu_us);
+  const Spread cold_wall = spread_of(cold, &ServerCost::wall_us);
+  const Spread one_wall = spread_of(one, &ServerCost::wall_us);
   const double megabytes = static_cast<double>(feed_.bytes.size()) / 1e6;
   const auto rate = [&](const Spread& wall_us) {
     return megabytes * 1e6 / (wall_us.middle * static_cast<double>(feed_.size()));
   };
-  add_row("replay from disk, one reader", "zstd decompress + raw send, in memory, serial",
+  add_row("5", "replay from disk, one reader", "zstd decompress + raw send, in memory, serial",
           unpacked_us.middle / one_us.middle, "x",
           fmt::format("{} against {} a frame; {:.0f} MB/s", to_string_us(one_us),
                       to_string_us(unpacked_us), rate(one_wall)),
           std::nullopt, 0.8);
-  add_row("ten replays of one range together", "ten apart", together_us.middle / one_us.middle, "x",
+  add_row("6", "ten replays of one range together", "ten apart", together_us.middle / one_us.middle,
+          "x",
           fmt::format("{} against {} a delivered frame", to_string_us(together_us),
                       to_string_us(one_us)),
           0.5);
-  add_row(fmt::format("{} replays of {} frames at random places", kPlaces, kFramesOfPlace),
+  add_row("", fmt::format("{} replays of {} frames at random places", kPlaces, kFramesOfPlace),
           "one reader", places_us.middle / one_us.middle, "x",
           fmt::format("{} against {} a delivered frame, handshakes included",
                       to_string_us(places_us), to_string_us(one_us)));
-  add_row("one reader, nothing in the system's cache", "the same with all of it there",
+  add_row("", "one reader, nothing in the system's cache", "the same with all of it there",
           cold_us.middle / one_us.middle, "x",
           fmt::format("{} against {} a frame; {:.0f} against {:.0f} MB/s", to_string_us(cold_us),
                       to_string_us(one_us), rate(cold_wall), rate(one_wall)));
-  return rows_;
 }
 
 }  // namespace
@@ -234,8 +231,15 @@ int main(int argc, char** argv) {
   using namespace standpipe::test;
   CLI::App app("Replay from disk against decompression and a raw send");
   Setting setting;
-  app.add_option("--scale", setting.scale, "size of the archive, in parts of 340 MB")
+  app.add_option("--scale", setting.scale,
+                 "size of the archives, in parts of 340 MB; for seeks of 1 GB and of 10 GB")
       ->check(CLI::Range(0.05, 30.0));
+  app.add_option("--cache-bytes", setting.cache_bytes,
+                 "the server's, for readers (default: a third of the frames, 128 MiB at most)")
+      ->check(CLI::Range(std::uint64_t{1} << 20, std::uint64_t{1} << 40));
+  app.add_option("--read-threads", setting.read_threads, "the server's, for readers (default 2)")
+      ->check(CLI::Range(std::size_t{1}, std::size_t{64}));
+  app.add_option("--only", setting.part, "one part of the bench")->check(CLI::IsMember(kParts));
   app.add_flag("--json", setting.is_json, "one JSON object");
   CLI11_PARSE(app, argc, argv);
   return report_bench("replay_bench", setting.is_json, [&] {
