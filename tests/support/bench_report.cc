@@ -173,7 +173,8 @@ std::vector<BenchRow> design_table(const std::vector<BenchRow>& measured) {
 std::vector<BenchRow> parse_rows_json(const std::string& text) {
   std::vector<BenchRow> rows;
   try {
-    for (const auto& one : nlohmann::json::parse(text).at("rows")) {
+    const auto bench = nlohmann::json::parse(text);
+    for (const auto& one : bench.at("rows")) {
       BenchRow row;
       row.path = one.at("path");
       row.against = one.at("against");
