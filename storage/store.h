@@ -1,5 +1,5 @@
 // The thin layer over RocksDB: containers (column families), synced batches, scans.
-// The .cc file behind it is the only one that knows RocksDB and its options.
+// store.cc and store_options.cc are the only files that know RocksDB.
 #pragma once
 
 #include <cstddef>

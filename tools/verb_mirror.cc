@@ -14,6 +14,8 @@ Verb mirror_verb(std::string_view version) {
       "  standpipe mirror --data ./data --upstream ws://127.0.0.1:2583 --listen 127.0.0.1:2480\n"
       "  standpipe mirror --data ./data --upstream west=relay1.us-west.bsky.network \\\n"
       "      --labeler mod.bsky.app --listen '[::1]:2480' --max-egress 100MB\n"
+      "  standpipe mirror --data ./data --upstream bsky.network --labeler mod.bsky.app \\\n"
+      "      --retain-age 14d --retain-bytes 2TiB --retain mod.bsky.app=all\n"
       "  standpipe mirror --data ./data-simulated --upstream sim:rate=50 --labeler sim:rate=50\n"
       "  standpipe mirror --data ./data    (goes on with the upstreams of the archive)\n";
   verb.version = version;

@@ -295,6 +295,31 @@ TEST_F(Retention, OneStreamsLimitIsNotAnothers) {
   expect_model();
 }
 
+// What is due makes room; what is not stays, however little there is.
+TEST_F(Retention, WhileTheDiskIsFullWhatIsDueGoesAndNothingElse) {
+  options.partition_span_ms = kHourMs;
+  options.retention.each.age_ms = 4 * kHourMs;
+  std::uint64_t free_bytes = 1 << 30;
+  options.free_bytes = [&free_bytes] { return free_bytes; };
+  options.free_bytes_min = 1 << 20;
+  given_archive();
+  given_hours(1, 6);
+  free_bytes = 1000;
+  const auto refused = appender().commit();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::limit);
+  EXPECT_EQ(archive().health(), storage::Health::disk_full);
+  EXPECT_EQ(apply(), 2U);
+  EXPECT_EQ(apply(), 0U);
+  EXPECT_EQ(archive().health(), storage::Health::disk_full);
+  free_bytes = 1 << 30;
+  ASSERT_OK(archive().try_resume());
+  renew_appender();
+  given_hours(7, 7);
+  forget_below(129);
+  expect_model();
+}
+
 // However it ends between two steps, the next life takes it from there.
 TEST_F(Retention, ACrashAtAnyStepOfAnyDropIsGoneOnFrom) {
   options.partition_span_ms = kHourMs;
