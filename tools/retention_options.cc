@@ -127,7 +127,9 @@ Result<void> check_retention(const storage::ArchiveOptions& archive) {
 Result<void> check_retained_streams(const storage::RetentionPolicy& policy,
                                     const std::vector<storage::StreamInfo>& streams) {
   for (const auto& [name, limits] : policy.by_stream) {
-    const auto is_it = [&name](const storage::StreamInfo& one) { return one.spec.name == name; };
+    const auto is_it = [&name = name](const storage::StreamInfo& one) {
+      return one.spec.name == name;
+    };
     if (std::any_of(streams.begin(), streams.end(), is_it)) continue;
     std::vector<std::string> names;
     for (const storage::StreamInfo& one : streams) names.push_back(one.spec.name);
