@@ -52,7 +52,7 @@ tool_packages=(g++ cmake ninja-build pkg-config)
 library_packages=(librocksdb-dev libzstd-dev libssl-dev nlohmann-json3-dev libfmt-dev libspdlog-dev
   libcli11-dev libtomlplusplus-dev libxxhash-dev libsecp256k1-dev libgtest-dev libgmock-dev)
 bench_packages=(libbenchmark-dev)
-test_packages=(prometheus)
+test_packages=(prometheus chromium)
 
 is_installed() {
   [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null || true)" = installed ]
@@ -244,7 +244,7 @@ verb_test() {
   [ "$preset" != tsan ] || runner=(fixed_addresses)
   need_for_build "$preset"
   # Some tests look at us through other programs, and are skipped where those are missing; not so in
-  # continuous integration. (Where a system runs services, this package begins one.)
+  # continuous integration. (Where a system runs services, prometheus begins one.)
   [ "${CI:-}" != true ] || need "${test_packages[@]}"
   build "$preset"
   local log="build/$preset/ctest.log" status=0

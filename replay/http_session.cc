@@ -6,7 +6,9 @@
 #include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/beast/websocket/stream.hpp>
@@ -16,6 +18,7 @@
 #include <variant>
 
 #include "replay/http_stream.h"
+#include "replay/status_board.h"
 #include "schema/base/log.h"
 
 namespace standpipe::replay {
@@ -35,6 +38,8 @@ constexpr std::size_t kFieldsMax = 256;
 constexpr std::size_t kUserAgentBytesMax = 256;
 constexpr std::size_t kDrainBytesMax = 1 << 20;
 constexpr std::chrono::seconds kDrainTimeout{1};
+constexpr std::chrono::milliseconds kEventsLook{100};  // whether there is something new
+constexpr int kEventsBytes = 64 << 10;                 // in the kernel
 
 // Beast's grammar, and of the fields only those that matter: what it has no use for it does not
 // keep, bodies above all. (Beast's own container throws, on the thread of the io_context, where a
@@ -57,6 +62,7 @@ class RequestParser final : public http::basic_parser<true> {
     head.upgrade = upgrade_;
     head.websocket_version = websocket_version_;
     head.websocket_key = websocket_key_;
+    head.accept = accept_;
     return head;
   }
   // 11 before the request line has been read.
@@ -99,6 +105,9 @@ class RequestParser final : public http::basic_parser<true> {
       case http::field::sec_websocket_key:
         join(websocket_key_, value);
         break;
+      case http::field::accept:
+        join(accept_, value);
+        break;
       case http::field::user_agent:
         user_agent_ = value.substr(0, kUserAgentBytesMax);
         break;
@@ -117,7 +126,7 @@ class RequestParser final : public http::basic_parser<true> {
   void on_finish_impl(beast::error_code&) override {}
 
   std::string method_, target_, connection_, upgrade_, websocket_version_, websocket_key_;
-  std::string user_agent_;
+  std::string accept_, user_agent_;
   std::size_t hosts_ = 0, fields_ = 0;
   unsigned version_ = 11;
   bool is_body_ = false;
@@ -262,6 +271,10 @@ class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
     if (!keeps) connection.buffer.clear();
     connection.buffer.shrink_to_fit();
     connection.hold(connection.buffer.capacity());
+    if (answer->reply.events) {
+      co_await send_events(connection, std::move(answer->reply));
+      co_return false;
+    }
     const bool is_sent = co_await send(connection, std::move(*answer));
     if (!is_sent) co_return false;
     if (!keeps) co_await drain(connection);
@@ -372,6 +385,40 @@ class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
     auto [ec, size] = co_await http::async_write(connection.stream, response, kNet);
     if (ec == beast::error::timeout) ++stats_.timeouts;
     co_return !ec && !is_stopped_;
+  }
+
+  // Until the peer does not take them any more. Spec: HTML, "Server-sent events".
+  asio::awaitable<void> send_events(Connection& connection, HttpReply reply) {
+    http::response<http::empty_body> response;
+    response.version(11);
+    response.set(http::field::server, options_.server);
+    response.set(http::field::content_type, reply.content_type);
+    for (const auto& [name, value] : reply.headers) response.set(name, value);
+    response.keep_alive(false);
+    // Who does not read is found out soon, and costs little until then.
+    beast::error_code ignored;
+    connection.stream.channel().socket().set_option(
+        asio::socket_base::send_buffer_size(kEventsBytes), ignored);
+    connection.stream.expires_after(options_.reply_timeout);
+    auto [head_ec, head_size] = co_await http::async_write(connection.stream, response, kNet);
+    if (head_ec) co_return;
+    asio::steady_timer timer(connection.stream.get_executor());
+    for (std::uint64_t seen = 0; !is_stopped_;) {
+      const std::optional<StatusBoard::Event> event = reply.events->after(seen);
+      if (event) {
+        seen = event->number;
+        connection.stream.expires_after(options_.reply_timeout);
+        const asio::const_buffer bytes = asio::buffer(*event->text);
+        auto [ec, size] = co_await asio::async_write(connection.stream, bytes, kNet);
+        if (ec == beast::error::timeout) ++stats_.timeouts;
+        if (ec) co_return;
+      } else {
+        connection.stream.expires_never();
+        timer.expires_after(kEventsLook);
+        auto [ec] = co_await timer.async_wait(kNet);
+        if (ec) co_return;
+      }
+    }
   }
 
   // Closing with unread input sends a reset, which can overtake the reply: so it is read first.

@@ -149,6 +149,8 @@ class NetThread::Impl final : public SubscriberHost, public HttpHandler {
   // -- HttpHandler --------------------------------------------------------------------------------
   asio::awaitable<HttpReply> handle(PlainRoute route) override { co_return server_.answer(route); }
 
+  std::optional<HttpReply> page(std::string_view target) override { return server_.page(target); }
+
   std::optional<Refusal> admit(const SubscribeRequest& request, Peer& peer) override {
     const auto feed = server_.feeds().find(request.stream, request.kind, request.epoch);
     if (!feed) {

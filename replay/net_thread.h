@@ -33,6 +33,7 @@ class ServerContext {
 
   // Any thread, as all that follow.
   virtual HttpReply answer(const PlainRoute& route) = 0;
+  virtual std::optional<HttpReply> page(std::string_view target) = 0;
   virtual bool is_catching_up(const std::string& stream) = 0;
   // Room for one more subscriber from that address; what was taken must be given back.
   virtual std::optional<Refusal> take_place(const boost::asio::ip::address& address) = 0;

@@ -120,6 +120,21 @@ Result<Target> parse_target(std::string_view text) {
   return target;  // cut off: no path that we know has as many
 }
 
+// Whether a list of media types has this one. Weights are not looked at: who names it takes it.
+bool has_media_type(std::string_view accept, std::string_view type) {
+  while (!accept.empty()) {
+    std::string_view one = take_until(accept, ',');
+    one = take_until(one, ';');
+    while (!one.empty() && one.front() == ' ') one.remove_prefix(1);
+    while (!one.empty() && one.back() == ' ') one.remove_suffix(1);
+    if (std::equal(one.begin(), one.end(), type.begin(), type.end(),
+                   [](char a, char b) { return to_ascii_lower(a) == b; })) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // -- Parameters -----------------------------------------------------------------------------------
 
 // The parameters that a route knows, decoded; all others are passed over.
@@ -382,7 +397,7 @@ Route route(const RequestHead& head) {
       return route_of(parse_gaps(std::move(gaps), target->query));
     }
   } else if (path.size() == 1 && path[0].empty()) {
-    return PlainRoute(BannerRequest{});
+    return PlainRoute(BannerRequest{has_media_type(head.accept, "text/html")});
   } else if (path.back() == "_health" &&
              (path.size() == 1 || (path.size() == 2 && path[0] == "xrpc"))) {
     return route_of(parse_health(target->query));

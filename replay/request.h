@@ -21,6 +21,8 @@
 
 namespace standpipe::replay {
 
+class StatusBoard;
+
 inline constexpr std::size_t kGapsMax = 1000;  // gaps in one reply
 inline constexpr std::chrono::seconds kProgressMax{3600};
 
@@ -34,6 +36,7 @@ struct RequestHead {
   std::string_view upgrade;
   std::string_view websocket_version;
   std::string_view websocket_key;
+  std::string_view accept;
 };
 
 using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
@@ -51,6 +54,9 @@ struct HttpReply {
   std::string content_type = "application/json";
   HttpHeaders headers;  // besides those that every reply has
   std::string body;
+  // In place of a body: its events, for as long as the peer takes them and holds `place`.
+  std::shared_ptr<const StatusBoard> events = nullptr;
+  std::shared_ptr<void> place = nullptr;
 };
 HttpReply reply_of(const Refusal& refusal);
 
@@ -79,7 +85,9 @@ struct HealthRequest {
   std::optional<double> max_lag_s;  // not negative
 };
 
-struct BannerRequest {};
+struct BannerRequest {
+  bool wants_page = false;  // it is a browser that asks
+};
 
 using PlainRoute = std::variant<GapsRequest, HealthRequest, BannerRequest>;
 using Route = std::variant<SubscribeRequest, PlainRoute, Refusal>;

@@ -171,6 +171,10 @@ class Server::Impl final : public ServerContext {
     return bytes;
   }
 
+  void show_status(const std::string& full, const std::string& tick) {
+    board_->publish(full, tick);
+  }
+
   // -- ServerContext ------------------------------------------------------------------------------
   const storage::Archive& archive() const override { return archive_; }
   const ServerOptions& options() const override { return options_; }
@@ -184,11 +188,17 @@ class Server::Impl final : public ServerContext {
     if (const auto* health = std::get_if<HealthRequest>(&route)) {
       return health_reply(hooks_.health(), health->max_lag_s);
     }
+    if (std::get<BannerRequest>(route).wants_page) return status_page_reply();
     std::vector<ServedStream> served;
     for (const storage::StreamInfo& stream : archive_.streams()) {
       served.push_back({stream.spec.name, stream.spec.kind});
     }
     return banner_reply(version_, served);
+  }
+
+  std::optional<HttpReply> page(std::string_view target) override {
+    if (target.substr(0, target.find('?')) != kStatusEventsPath) return std::nullopt;
+    return status_events_reply(board_);
   }
 
   bool is_catching_up(const std::string& stream) override {
@@ -346,6 +356,7 @@ class Server::Impl final : public ServerContext {
   ServerOptions options_;
   const ServerHooks hooks_;
   const std::string version_;
+  const std::shared_ptr<StatusBoard> board_ = std::make_shared<StatusBoard>();
 
   mutable std::mutex places_mutex_;                  // guards the lines up to the next empty one
   std::map<asio::ip::address, std::size_t> places_;  // given back up to the end of the threads
@@ -399,6 +410,9 @@ void Server::publish(storage::StreamId stream, storage::EpochNumber epoch,
 void Server::refresh_streams() { impl_->refresh_streams(); }
 ServerStats Server::stats() const { return impl_->stats(); }
 std::map<std::string, std::size_t> Server::live_bytes() const { return impl_->live_bytes(); }
+void Server::show_status(const std::string& full, const std::string& tick) {
+  impl_->show_status(full, tick);
+}
 const ServerOptions& Server::options() const { return impl_->options(); }
 void Server::stop() { impl_->stop(); }
 

@@ -77,6 +77,9 @@ class Server {
   std::map<std::string, std::size_t> live_bytes() const;  // of each stream's newest frames
   const ServerOptions& options() const;                   // as they are in effect
 
+  // What the status page shows from now on: replay/status_board.h. Any thread.
+  void show_status(const std::string& full, const std::string& tick);
+
   // Nobody new; every connection ends at a frame boundary, without a close frame: the one ending
   // after which all clients come back by themselves. Takes up to options.drain_timeout.
   void stop();

@@ -31,6 +31,10 @@ struct MetricsSample {
   ProcessUsage process;
 };
 
+// The oldest partition of the stream's newest epoch that holds frames; null: there is none.
+const storage::PartitionInfo* oldest_partition(const MetricsSample& sample,
+                                               const storage::StreamInfo& stream);
+
 // Every family is there, whatever runs. Labels have few values: names of streams, and those of our
 // enumerations; never a DID, never an address. Any thread.
 std::string metrics_text(const MetricsSample& sample);

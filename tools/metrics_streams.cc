@@ -37,20 +37,6 @@ void per_epoch(PrometheusText& text, const MetricsSample& sample, std::string_vi
   }
 }
 
-// The oldest partition of the newest epoch that holds frames.
-const PartitionInfo* oldest_partition(const MetricsSample& sample, const StreamInfo& stream) {
-  const PartitionInfo* oldest = nullptr;
-  for (const PartitionInfo& one : sample.partitions) {
-    const bool is_read = one.state == storage::PartitionState::open ||
-                         one.state == storage::PartitionState::sealing ||
-                         one.state == storage::PartitionState::sealed;
-    if (!is_read || one.stream != stream.id || one.epoch != stream.epochs.back().number) continue;
-    if (one.first == kSeqNone || (oldest != nullptr && oldest->first < one.first)) continue;
-    oldest = &one;
-  }
-  return oldest;
-}
-
 void add_gaps(PrometheusText& text, const MetricsSample& sample) {
   const auto add = [&](std::string_view name, std::string_view help, auto member) {
     text.family(name, kGauge, help);
@@ -166,6 +152,19 @@ void add_connection(PrometheusText& text, const MetricsSample& sample) {
 }
 
 }  // namespace
+
+const PartitionInfo* oldest_partition(const MetricsSample& sample, const StreamInfo& stream) {
+  const PartitionInfo* oldest = nullptr;
+  for (const PartitionInfo& one : sample.partitions) {
+    const bool is_read = one.state == storage::PartitionState::open ||
+                         one.state == storage::PartitionState::sealing ||
+                         one.state == storage::PartitionState::sealed;
+    if (!is_read || one.stream != stream.id || one.epoch != stream.epochs.back().number) continue;
+    if (one.first == kSeqNone || (oldest != nullptr && oldest->first < one.first)) continue;
+    oldest = &one;
+  }
+  return oldest;
+}
 
 void add_stream_metrics(PrometheusText& text, const MetricsSample& sample) {
   text.family("standpipe_stream_info", kGauge, "1, with what the stream is.");

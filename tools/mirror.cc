@@ -6,10 +6,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <csignal>
 #include <cstdio>
 #include <map>
 #include <mutex>
+#include <stop_token>
+#include <thread>
 #include <utility>
 
 #include "archiver/firehose/upstream_url.h"
@@ -25,6 +29,7 @@
 #include "tools/retention_options.h"
 #include "tools/service_manager.h"
 #include "tools/simulated_upstreams.h"
+#include "tools/status_feed.h"
 #include "tools/stop_signal.h"
 
 namespace standpipe::tools {
@@ -33,6 +38,8 @@ namespace {
 using archiver::StreamArchiver;
 using archiver::StreamState;
 using archiver::StreamStatus;
+
+constexpr std::size_t kGapsRead = 10'000;  // of a stream, for the status page
 
 replay::UpstreamState upstream_state(StreamState state) {
   switch (state) {
@@ -129,6 +136,9 @@ class Mirror {
     }
     STANDPIPE_CHECK(start_admin());
     for (const storage::StreamInfo& stream : followed) STANDPIPE_CHECK(follow(stream, signal));
+    if (server_) {
+      status_thread_ = std::jthread([this](const std::stop_token& stop) { show_status(stop); });
+    }
     if (options_.ready_file.empty()) return {};
     return write_ready_file(options_.ready_file,
                             server_ ? server_->addresses().all() : std::vector<std::string>{},
@@ -263,7 +273,24 @@ class Mirror {
     return now;
   }
 
-  // On the admin listener's thread.
+  // What the status page shows, once a second.
+  void show_status(const std::stop_token& stop) {
+    StatusFeed feed([this](const storage::StreamInfo& stream) {
+      auto gaps = archive_->gaps(stream.id, stream.epochs.back().number, kSeqNone, next(kSeqMax),
+                                 kGapsRead);
+      return gaps ? std::move(*gaps) : std::vector<storage::Gap>();
+    });
+    std::mutex mutex;
+    std::condition_variable_any never;
+    std::unique_lock lock(mutex);
+    while (!stop.stop_requested()) {
+      const StatusFeed::Texts texts = feed.next(metrics_sample());
+      server_->show_status(texts.full, texts.tick);
+      never.wait_for(lock, stop, std::chrono::seconds{1}, [] { return false; });
+    }
+  }
+
+  // On the threads of the admin listener and of the status page.
   MetricsSample metrics_sample() {
     MetricsSample now;
     now.verb = verb_;
@@ -312,7 +339,9 @@ class Mirror {
       const std::lock_guard lock(mutex_);
       is_stopping_ = true;
     }
-    admin_.reset();  // first: its pages ask all that ends now
+    // First: they ask all that ends now.
+    admin_.reset();
+    status_thread_ = std::jthread();
     if (server_) server_->stop();
     std::map<std::string, std::unique_ptr<StreamArchiver>, std::less<>> followed;
     {
@@ -401,6 +430,7 @@ class Mirror {
   SimulatedUpstreams simulated_;        // likewise
   std::unique_ptr<AdminServer> admin_;  // reads all of the above
   const ServiceManager manager_;
+  std::jthread status_thread_;  // likewise
 
   std::mutex mutex_;  // guards everything below
   std::map<std::string, std::unique_ptr<StreamArchiver>, std::less<>> followed_;

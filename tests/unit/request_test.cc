@@ -143,6 +143,19 @@ TEST(Request, AnUnknownMethodNamesThoseThatAreServed) {
             "com.atproto.label.subscribeLabels are");
 }
 
+TEST(Request, TheRootIsAPageForWhoNamesHtml) {
+  const auto wants_page = [](std::string_view accept) {
+    RequestHead head = plain("/");
+    head.accept = accept;
+    return std::get<BannerRequest>(std::get<PlainRoute>(route(head))).wants_page;
+  };
+  EXPECT_TRUE(wants_page("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"));
+  EXPECT_TRUE(wants_page("*/*, Text/HTML ;q=0.5"));
+  for (const char* accept : {"", "*/*", "text/*", "text/html5", "application/json,text/plain"}) {
+    EXPECT_FALSE(wants_page(accept)) << accept;
+  }
+}
+
 TEST(Request, BannerAndHealthHaveTheirPaths) {
   plain_route<BannerRequest>("/");
   plain_route<BannerRequest>("/?x=y");
