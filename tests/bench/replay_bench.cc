@@ -85,6 +85,7 @@ class Bench {
   ServerCost take(pid_t server, const LoadOptions& load, std::size_t delivered) const;
   ServerCost take_all(pid_t server, std::uint16_t port, std::size_t subscribers) const;
   ServerCost take_places(const BenchServer& server);
+  ServerCost take_spread(const BenchServer& server, std::size_t readers) const;
   ServerCost take_cold();
   void forget_pages() const;
   template <typename... Row>
@@ -160,6 +161,20 @@ ServerCost Bench::take_places(const BenchServer& server) {
   return take(server.id(), load, kPlaces * kFramesOfPlace);
 }
 
+// All at once, each a tenth of the archive, from places that are as far from each other as can be.
+ServerCost Bench::take_spread(const BenchServer& server, std::size_t readers) const {
+  const std::size_t frames = feed_.size() / 10;
+  LoadOptions load;
+  load.port = server.port();
+  for (std::size_t i = 0; i < readers; ++i) {
+    const std::size_t first = 1 + i * (feed_.size() - frames - 1) / readers;
+    load.places.push_back({fmt::format("{}{}&until={}", kReplayTarget, feed_.seqs[first - 1],
+                                       feed_.seqs[first + frames - 1]),
+                           first, frames});
+  }
+  return take(server.id(), load, readers * frames);
+}
+
 // The system keeps no page of the archive, and the server is a new one.
 ServerCost Bench::take_cold() {
   forget_pages();
@@ -183,13 +198,15 @@ void Bench::bench_readers() {
   make_archive();
   const auto server = serve();
   const BenchUnpacker unpacker(packed_, setting_.cores.server);
-  std::vector<ServerCost> one, together, places, cold, unpacked;
+  std::vector<ServerCost> one, together, places, cold, unpacked, ten, hundred;
   take_all(server->id(), server->port(), 1);  // opens the tables
   for (std::size_t round = 1; round <= rounds_; ++round) {
     tell(fmt::format("round {} of {}", round, rounds_));
     one.push_back(take_all(server->id(), server->port(), 1));
     unpacked.push_back(take_all(unpacker.id(), unpacker.port(), 1));
     together.push_back(take_all(server->id(), server->port(), kTogether));
+    ten.push_back(take_spread(*server, 10));
+    hundred.push_back(take_spread(*server, 100));
     places.push_back(take_places(*server));
     cold.push_back(take_cold());
   }
@@ -214,6 +231,13 @@ void Bench::bench_readers() {
           fmt::format("{} against {} a delivered frame", to_string_us(together_us),
                       to_string_us(one_us)),
           0.5);
+  for (const auto& [readers, rounds] : {std::pair(10, &ten), std::pair(100, &hundred)}) {
+    const Spread us = spread_of(*rounds, &ServerCost::cpu_us);
+    const Spread wall = spread_of(*rounds, &ServerCost::wall_us);
+    add_row("", fmt::format("{} replays spread over the archive", readers), "one reader",
+            us.middle / one_us.middle, "x",
+            fmt::format("{} a delivered frame, {:.0f} MB/s in all", to_string_us(us), rate(wall)));
+  }
   add_row("", fmt::format("{} replays of {} frames at random places", kPlaces, kFramesOfPlace),
           "one reader", places_us.middle / one_us.middle, "x",
           fmt::format("{} against {} a delivered frame, handshakes included",
