@@ -52,7 +52,7 @@ tool_packages=(g++ cmake ninja-build pkg-config)
 library_packages=(librocksdb-dev libzstd-dev libssl-dev nlohmann-json3-dev libfmt-dev libspdlog-dev
   libcli11-dev libtomlplusplus-dev libxxhash-dev libsecp256k1-dev libgtest-dev libgmock-dev)
 bench_packages=(libbenchmark-dev)
-test_packages=(prometheus chromium)
+test_packages=(prometheus nginx-light chromium)
 
 is_installed() {
   [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null || true)" = installed ]

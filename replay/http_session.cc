@@ -69,6 +69,7 @@ class RequestParser final : public http::basic_parser<true> {
   unsigned version() const { return version_; }
   const std::string& websocket_key() const { return websocket_key_; }
   const std::string& user_agent() const { return user_agent_; }
+  const std::string& forwarded_for() const { return forwarded_for_; }
   bool is_head() const { return method_ == "HEAD"; }
   bool asks_for_upgrade() const { return !upgrade_.empty(); }
 
@@ -108,6 +109,9 @@ class RequestParser final : public http::basic_parser<true> {
       case http::field::accept:
         join(accept_, value);
         break;
+      case http::field::x_forwarded_for:
+        join(forwarded_for_, value);
+        break;
       case http::field::user_agent:
         user_agent_ = value.substr(0, kUserAgentBytesMax);
         break;
@@ -126,7 +130,7 @@ class RequestParser final : public http::basic_parser<true> {
   void on_finish_impl(beast::error_code&) override {}
 
   std::string method_, target_, connection_, upgrade_, websocket_version_, websocket_key_;
-  std::string accept_, user_agent_;
+  std::string accept_, user_agent_, forwarded_for_;
   std::size_t hosts_ = 0, fields_ = 0;
   unsigned version_ = 11;
   bool is_body_ = false;
@@ -146,12 +150,6 @@ Refusal refusal_of(const beast::error_code& ec) {
   if (ec == http::error::header_limit) return too_large_head();
   if (ec == http::error::body_limit) return too_large_body();
   return {400, {}, "InvalidRequest", fmt::format("not a request in HTTP/1.1: {}", ec.message())};
-}
-
-tcp::endpoint without_mapping(const tcp::endpoint& endpoint) {
-  const asio::ip::address& address = endpoint.address();
-  if (!address.is_v6() || !address.to_v6().is_v4_mapped()) return endpoint;
-  return {asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()), endpoint.port()};
 }
 
 void log_end(std::exception_ptr thrown) {
@@ -240,7 +238,7 @@ class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
     beast::error_code ec;
     const tcp::endpoint endpoint = connection.stream.channel().socket().remote_endpoint(ec);
     if (ec || self->is_stopped_) co_return;
-    connection.peer.endpoint = without_mapping(endpoint);
+    connection.peer.endpoint = {without_mapping(endpoint.address()), endpoint.port()};
     if (connection.stream.channel().is_tls()) {
       const bool is_agreed = co_await self->shake_hands(connection);
       if (!is_agreed) co_return;
@@ -293,6 +291,8 @@ class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
       co_return answer;
     }
     connection.peer.user_agent = parser.user_agent();
+    connection.peer.address =
+        options_.trusted_proxies.origin(connection.peer.endpoint.address(), parser.forwarded_for());
     Route wanted = route(parser.head());
     if (auto* subscribe = std::get_if<SubscribeRequest>(&wanted)) {
       std::optional<Refusal> refused = handler_.admit(*subscribe, connection.peer);

@@ -17,6 +17,7 @@
 
 #include "replay/channel.h"
 #include "replay/request.h"
+#include "replay/trusted_proxies.h"
 #include "schema/base/bytes.h"
 
 namespace standpipe::replay {
@@ -26,9 +27,10 @@ std::string server_header(std::string_view version);
 
 struct HttpOptions {
   std::string server = "standpipe (atproto-relay)";  // the Server header of all replies
-  std::size_t head_bytes_max = 512 << 10;            // request line and fields; more: 431
-  std::size_t body_bytes_max = 64 << 10;             // read and ignored; more: 413
-  std::size_t requests_max = 100;                    // on one connection, which is closed then
+  TrustedProxies trusted_proxies;
+  std::size_t head_bytes_max = 512 << 10;  // request line and fields; more: 431
+  std::size_t body_bytes_max = 64 << 10;   // read and ignored; more: 413
+  std::size_t requests_max = 100;          // on one connection, which is closed then
   // For a whole request to arrive, from accept, from the end of TLS's handshake, or from the end of
   // the reply before: so also how long an idle connection is kept. For that handshake likewise.
   std::chrono::milliseconds request_timeout{10'000};
@@ -41,8 +43,10 @@ struct HttpOptions {
 
 struct Peer {
   boost::asio::ip::tcp::endpoint endpoint;  // IPv4 as such, also through an IPv6 listener
-  std::string user_agent;                   // as sent, at most 256 bytes; any bytes
-  std::shared_ptr<void> place;              // what admit() has taken for it; given back with it
+  // Whom it is for: the endpoint's, or what a proxy that is trusted says.
+  boost::asio::ip::address address;
+  std::string user_agent;       // as sent, at most 256 bytes; any bytes
+  std::shared_ptr<void> place;  // what admit() has taken for it; given back with it
 };
 
 // Whom the sessions serve. Called on their thread only, and not after stop(); but a handle() that

@@ -161,7 +161,7 @@ class NetThread::Impl final : public SubscriberHost, public HttpHandler {
                      feed.error().detail};
     }
     // Here, not once the handshake is done: nobody is let in and then finds no room.
-    const asio::ip::address address = peer.endpoint.address();
+    const asio::ip::address address = peer.address;
     auto refusal = server_.take_place(address);
     if (!refusal) {
       peer.place = std::shared_ptr<void>(
@@ -188,6 +188,7 @@ class NetThread::Impl final : public SubscriberHost, public HttpHandler {
   static HttpOptions http_options(const ServerContext& server) {
     HttpOptions http;
     http.server = server.server_name();
+    http.trusted_proxies = server.options().trusted_proxies;
     http.head_bytes_max = server.options().request_head_bytes_max;
     http.request_timeout = server.options().handshake_timeout;
     return http;

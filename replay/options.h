@@ -8,12 +8,14 @@
 #include "replay/cursor.h"
 #include "replay/live_log.h"
 #include "replay/tls_context.h"
+#include "replay/trusted_proxies.h"
 
 namespace standpipe::replay {
 
 struct ServerOptions {
   // -- Changes behaviour --------------------------------------------------------------------------
-  TlsFiles tls_files;  // for listeners with TLS
+  TlsFiles tls_files;              // for listeners with TLS
+  TrustedProxies trusted_proxies;  // whose X-Forwarded-For counts
   CursorMode cursor_mode = CursorMode::exclusive;
   // How long a cursor from the future may wait while its stream catches up with upstream, or holds
   // nothing yet.

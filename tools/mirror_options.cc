@@ -27,7 +27,7 @@ constexpr std::string_view kDefaultListen = "127.0.0.1:2480";
 // Values as the table takes them, before they are judged together.
 struct Given {
   MirrorOptions mirror;
-  std::vector<std::string> upstreams, labelers;
+  std::vector<std::string> upstreams, labelers, trusted_proxies;
   std::string from = "oldest";
   std::size_t density = 0;
   std::size_t on_reset = 0;
@@ -122,6 +122,9 @@ void add_server_options(OptionTable& table, Given& given) {
              "What --listen-tls shows: a PEM chain, ours first; read again when it changes");
   table.text("tls-key", "FILE", &given.mirror.server.tls_files.key,
              "The key of --tls-cert, in PEM, without a passphrase");
+  table.list("trusted-proxy", "ADDR", &given.trusted_proxies,
+             "Believe this proxy whom it speaks for (X-Forwarded-For): 127.0.0.1, 10.0.0.0/8; "
+             "repeatable; limits per address then count its clients");
   table.choice("cursor-mode", {"exclusive", "inclusive"}, &given.cursor_mode,
                "Whether cursor N means behind N (as relays have it), or from N on");
   table.duration_ms("future-cursor-wait", &given.future_cursor_wait_ms,
@@ -279,6 +282,10 @@ Result<void> complete(Given& given) {
 
   replay::ServerOptions& server = mirror.server;
   STANDPIPE_CHECK(complete_listen(mirror.listen, server.tls_files));
+  for (const std::string& proxy : given.trusted_proxies) {
+    const auto added = server.trusted_proxies.add(proxy);
+    if (!added) return Error{Errc::invalid, "--trusted-proxy: " + added.error().detail};
+  }
   server.cursor_mode = static_cast<replay::CursorMode>(given.cursor_mode);
   server.future_cursor_wait = milliseconds(given.future_cursor_wait_ms);
   server.handshake_timeout = milliseconds(given.handshake_timeout_ms);

@@ -1,8 +1,6 @@
 // Prometheus itself, of Debian's package: it finds nothing to say against what we expose, our rules
 // are rules to it, and with our sample of a configuration it scrapes a mirror and answers queries.
 #include <gmock/gmock.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <chrono>
@@ -42,20 +40,6 @@ Outcome run_promtool(const std::vector<std::string>& arguments, std::string_view
   Process process(arguments, options);
   process.feed(input);
   return process.wait();
-}
-
-// One that was free a moment ago.
-std::uint16_t free_port() {
-  const FileDescriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  auto* const any = reinterpret_cast<sockaddr*>(&address);
-  if (::bind(socket.get(), any, size) != 0 || ::getsockname(socket.get(), any, &size) != 0) {
-    throw std::runtime_error("no port is free");
-  }
-  return ntohs(address.sin_port);
 }
 
 std::string url_encoded(std::string_view text) {

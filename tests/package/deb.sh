@@ -49,7 +49,7 @@ fi
 mirror_once() {
   local listen
   "${@:2}" "$1" mirror --config "$work/root/etc/standpipe/standpipe.toml" --data "$work/archive" \
-    --upstream sim:seed=7,rate=200 --listen 127.0.0.1:0 --min-free 0 --quiet \
+    --upstream sim:seed=7,rate=200 --listen 127.0.0.1:0 --admin 127.0.0.1:0 --min-free 0 --quiet \
     --ready-file "$work/ready" 2> "$work/log" &
   mirror=$!
   for _ in $(seq 600); do
