@@ -165,7 +165,11 @@ TEST_F(MirrorBackup, ABackupThatIsKilledLeavesTheOlderOne) {
   given_upstream(holding(1, 1'000));
   given_mirror(kSmallPartitions);
   wait_until_durable(1'000);
+  const auto begun = std::chrono::steady_clock::now();
   back_up();
+  const auto whole_us = std::chrono::duration_cast<std::chrono::microseconds>(
+                            std::chrono::steady_clock::now() - begun)
+                            .count();
   std::int64_t last = 1'000;
   std::int64_t before = newest_in(current());
   const std::size_t rounds = scaled(15);
@@ -174,7 +178,8 @@ TEST_F(MirrorBackup, ABackupThatIsKilledLeavesTheOlderOne) {
     last += 200;
     wait_until_durable(last);
     Process broken({"backup", "--data", archive().string(), "--output", backup().string()});
-    std::this_thread::sleep_for(std::chrono::microseconds(random() % 60'000));
+    std::this_thread::sleep_for(
+        std::chrono::microseconds(random() % static_cast<std::uint64_t>(whole_us)));
     broken.signal(SIGKILL);
     broken.wait();
     const std::int64_t now = newest_in(current());
@@ -188,6 +193,21 @@ TEST_F(MirrorBackup, ABackupThatIsKilledLeavesTheOlderOne) {
   kill();
   given_restored();
   expect_whole(last);
+}
+
+TEST_F(MirrorBackup, WhatAnInterruptedOneLeftIsRemovedByTheNext) {
+  given_imported({make_frame(1), make_frame(2)});
+  back_up();
+  fs::create_directories(backup() / "0000000007.partial" / "db");
+  std::ofstream(backup() / "0000000007.partial" / "db" / "000012.sst") << "half";
+  fs::create_directories(backup() / "0000000005" / "db");  // whole, but never made current
+  fs::create_symlink("0000000005", backup() / "current.partial");
+  EXPECT_EQ(newest_in(current()), 2);
+  back_up();
+  EXPECT_EQ(newest_in(current()), 2);
+  EXPECT_EQ(count_in(backup(), ".partial"), 0U);
+  EXPECT_FALSE(fs::exists(backup() / "0000000005"));
+  EXPECT_EQ(fs::read_symlink(current()), "0000000008");
 }
 
 TEST_F(MirrorBackup, WhatAnInterruptedOneLeftIsRemovedByTheNextStartOfTheMirror) {
