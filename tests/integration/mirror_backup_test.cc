@@ -53,6 +53,16 @@ class MirrorBackup : public MirrorFixture {
     const Outcome verified = run_standpipe({"inspect", "--data", data.string(), "--check"});
     EXPECT_EQ(verified.status, 0) << verified.out << verified.err;
   }
+  // Until a backup that runs has begun a copy, or has come to its end.
+  void wait_for_copying() const {
+    const fs::path was = fs::read_symlink(current());
+    const std::size_t left = count_in(backup(), ".partial");
+    const Deadline deadline = deadline_from_now();
+    while (fs::read_symlink(current()) == was && count_in(backup(), ".partial") == left &&
+           std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::yield();
+    }
+  }
   // The original is gone; what the backup has stands in its place.
   void given_restored() {
     fs::remove_all(archive());
@@ -172,18 +182,23 @@ TEST_F(MirrorBackup, ABackupThatIsKilledLeavesTheOlderOne) {
                             .count();
   std::int64_t last = 1'000;
   std::int64_t before = newest_in(current());
-  const std::size_t rounds = scaled(15);
+  const std::size_t rounds = scaled(10);
   for (std::size_t round = 0; round < rounds; ++round) {
     upstream().append(upstream_frames(last + 1, last + 200));
     last += 200;
     wait_until_durable(last);
     Process broken({"backup", "--data", archive().string(), "--output", backup().string()});
-    std::this_thread::sleep_for(
-        std::chrono::microseconds(random() % static_cast<std::uint64_t>(whole_us)));
+    auto within_us = static_cast<std::uint64_t>(whole_us);
+    if (round % 2 == 0) {  // while it copies, which takes a few milliseconds of it
+      wait_for_copying();
+      within_us = 5'000;
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % within_us));
     broken.signal(SIGKILL);
     broken.wait();
     const std::int64_t now = newest_in(current());
     EXPECT_GE(now, before);
+    expect_verifies(current());
     before = now;
   }
   back_up();
