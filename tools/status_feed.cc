@@ -46,6 +46,13 @@ const replay::StreamHealth* find_health(const MetricsSample& sample, const std::
   return nullptr;
 }
 
+// Those that hold frames: not the one that is made ahead of need.
+std::size_t partitions_of(const MetricsSample& sample) {
+  return static_cast<std::size_t>(
+      std::count_if(sample.partitions.begin(), sample.partitions.end(),
+                    [](const storage::PartitionInfo& one) { return one.first != kSeqNone; }));
+}
+
 // Whether what is shown of it is not what the network does now.
 bool is_stale(const StreamStatus& status, const storage::StreamInfo& info,
               const std::optional<double>& received_age_s) {
@@ -166,7 +173,7 @@ StatusFeed::Texts StatusFeed::next(const MetricsSample& sample) {
        {{"raw_bytes", sample.mirror.raw_bytes},
         {"stored_bytes", sample.mirror.archive.stored_bytes + sample.mirror.archive.log_bytes},
         {"free_bytes", sample.mirror.archive.free_bytes},
-        {"partitions", sample.partitions.size()}}},
+        {"partitions", partitions_of(sample)}}},
       {"streams", Json::array()}};
   Json full = tick;
   for (const storage::StreamInfo& info : sample.streams) {

@@ -139,6 +139,9 @@ TEST_F(MetricsOfAMirror, SubscribersAreCountedByStateAndByWhyTheyEnded) {
   EXPECT_EQ(sum_of(now, "standpipe_subscribers"), 1);
   EXPECT_EQ(now.at("standpipe_sent_frames_total"), 50);
   EXPECT_EQ(now.at("standpipe_subscribers_filtered"), 1);
+  filtered.close();
+  now = wait_for_metric("standpipe_subscribers_filtered", 0);
+  EXPECT_EQ(sum_of(now, "standpipe_subscribers"), 0);
 }
 
 TEST_F(MetricsOfAMirror, OneThatOnlyServesSaysWhatItHolds) {
