@@ -73,6 +73,7 @@ struct Stretch {
 };
 
 struct CatchUp {
+  std::size_t frames = 0;
   double frames_per_second = 0;
   double wall_seconds = 0;
   ThreadRoles::Seconds seconds;
@@ -99,24 +100,35 @@ double median_rate(const std::vector<CatchUp>& rounds) {
   return median(std::move(values));
 }
 
-// Shares of a core, of all rounds together, the busiest first.
-std::vector<std::pair<double, std::string>> shares_of(const std::vector<CatchUp>& rounds) {
+// What threads of one role took of all rounds together.
+struct RoleShare {
+  std::string role;
+  double core = 0;  // of the time by the clock
+  double us = 0;    // of each frame
+};
+
+// The busiest first.
+std::vector<RoleShare> shares_of(const std::vector<CatchUp>& rounds) {
   ThreadRoles::Seconds seconds;
-  double wall = 0;
+  double wall = 0, frames = 0;
   for (const CatchUp& round : rounds) {
     for (const auto& [role, spent] : round.seconds) seconds[role] += spent;
     wall += round.wall_seconds;
+    frames += static_cast<double>(round.frames);
   }
-  std::vector<std::pair<double, std::string>> shares;
-  for (const auto& [role, spent] : seconds) shares.emplace_back(spent / wall, role);
-  std::sort(shares.rbegin(), shares.rend());
+  std::vector<RoleShare> shares;
+  for (const auto& [role, spent] : seconds) {
+    shares.push_back({role, spent / wall, spent * 1e6 / frames});
+  }
+  std::sort(shares.begin(), shares.end(),
+            [](const RoleShare& a, const RoleShare& b) { return a.core > b.core; });
   return shares;
 }
 
 std::string to_string(const std::vector<CatchUp>& rounds) {
-  std::string text = "of a core: ";
-  for (const auto& [share, role] : shares_of(rounds)) {
-    text += fmt::format("{} {:.0f} %, ", role, share * 100);
+  std::string text = "CPU of a core and of a frame: ";
+  for (const RoleShare& share : shares_of(rounds)) {
+    text += fmt::format("{} {:.0f} % and {:.1f} us, ", share.role, share.core * 100, share.us);
   }
   return text.substr(0, text.size() - 2);
 }
@@ -304,6 +316,7 @@ CatchUp Bench::catch_up(bool is_alone) {
   mirror_.release(mirror_.fed() + frames);
   mirror_.wait_until_durable();
   CatchUp taken;
+  taken.frames = frames;
   taken.wall_seconds = static_cast<double>(monotonic_ns() - begin_ns) / 1e9;
   taken.frames_per_second = static_cast<double>(frames) / taken.wall_seconds;
   const std::vector<ThreadUse> after = thread_uses(mirror_.id());
@@ -334,7 +347,7 @@ void Bench::bench_ingest() {
   const auto busiest = shares_of(alone).front();
   add_row("catch-up, nobody subscribed", "-", median_rate(alone), "frames/s",
           to_string(alone) + "; " + where);
-  add_row("its busiest thread: " + busiest.second, "a core", busiest.first, "x",
+  add_row("its busiest thread: " + busiest.role, "a core", busiest.core, "x",
           "1: this thread bounds it; less: the upstream or the disk does, or the cores are shared");
   add_row(fmt::format("catch-up beside {} live, {} replays", setting_.live, setting_.replays), "-",
           median_rate(mixed), "frames/s", to_string(mixed) + "; all of it delivered to each",
