@@ -24,6 +24,7 @@
 #include "tests/bench/fanout_contest.h"
 #include "tests/bench/fanout_filters.h"
 #include "tests/bench/fanout_memory.h"
+#include "tests/bench/fanout_tls.h"
 #include "tests/support/bench_load.h"
 #include "tests/support/bench_process.h"
 #include "tests/support/bench_report.h"
@@ -36,7 +37,7 @@ namespace {
 constexpr std::size_t kSubscribersMax = 10'000;
 constexpr std::string_view kPath = "/xrpc/com.atproto.sync.subscribeRepos";
 
-const std::vector<std::string> kParts = {"sizes", "threads", "filters", "latency", "memory"};
+const std::vector<std::string> kParts = {"sizes", "threads", "filters", "tls", "latency", "memory"};
 
 struct Setting {
   double scale = 1;
@@ -95,6 +96,7 @@ class Bench {
     if (runs("sizes")) bench_sizes();
     if (runs("threads")) bench_threads();
     if (runs("filters")) bench_filters();
+    if (runs("tls")) bench_tls();
     if (runs("latency")) bench_latency();
     if (runs("memory")) bench_memory();
     return std::move(rows_);
@@ -118,12 +120,14 @@ class Bench {
     return contest(std::move(subject), subscribers, feed_, target_of(feed_));
   }
   std::unique_ptr<Contest> contest(std::unique_ptr<Subject> subject, std::size_t subscribers,
-                                   const BenchWire& wanted, std::string target) const {
+                                   const BenchWire& wanted, std::string target,
+                                   TlsContext tls = nullptr) const {
     LoadOptions load;
     load.port = subject->port();
     load.subscribers = subscribers;
     load.target = std::move(target);
     load.first = wanted.count_before(kWarmFrames);
+    load.tls = std::move(tls);
     return std::make_unique<Contest>(std::move(subject), wanted, load, setting_.cores.load);
   }
   std::unique_ptr<Contest> denominator(std::size_t subscribers, SenderOptions::How how,
@@ -171,6 +175,8 @@ class Bench {
   void add_size_rows(Contests& contests, std::size_t size);
   void bench_threads();
   void bench_filters();
+  void bench_tls();
+  void bench_tls_of(std::size_t subscribers);
   void bench_latency();
   void bench_paced(std::size_t rate, const std::string& commit_interval);
   void bench_memory();
@@ -412,6 +418,40 @@ void Bench::bench_memory_of(bool reads, std::size_t subscribers, const char* num
   const MemoryEach each(before, after, subscribers);
   add_design_row(number, fmt::format("memory of {} subscriber", reads ? "an idle" : "a stalled"),
                  "-", each.all, "KB", each.text, reads ? 16 : 256);
+}
+
+void Bench::bench_tls() {
+  for (const std::size_t subscribers : {100U, 1000U}) {
+    if (has_descriptors_for(subscribers)) bench_tls_of(subscribers);
+  }
+}
+
+// TLS 1.3 with AES-256-GCM, which is what OpenSSL's two ends agree on.
+void Bench::bench_tls_of(std::size_t subscribers) {
+  tell(fmt::format("{} subscribers over TLS", subscribers));
+  const BenchCertificate certificate;
+  std::vector<std::string> arguments{"--network-threads", "1"};
+  certificate.add_to(arguments);
+  auto mirror = std::make_unique<Mirror>(feed_, setting_.cores.server, std::move(arguments), 1);
+  Contests contests;
+  contests["TLS"] =
+      contest(std::move(mirror), subscribers, feed_, target_of(feed_), certificate.trusting());
+  contests["plain"] = contest(std::make_unique<Mirror>(feed_, setting_.cores.server), subscribers);
+  contests["raw"] = denominator(subscribers, SenderOptions::How::raw);
+  run_rounds(contests, {{"TLS", subscribers}, {"plain", subscribers}, {"raw", subscribers}},
+             /*has_steps=*/false);
+  std::vector<double> encrypting;
+  for (std::size_t round = 0; round < setting_.rounds(); ++round) {
+    encrypting.push_back(encryption_us(feed_));
+  }
+  const double least = *std::min_element(encrypting.begin(), encrypting.end());
+  const double tls = mean_fed_us(contests["TLS"]->bursts);
+  const double plain = mean_fed_us(contests["plain"]->bursts);
+  const double raw = mean_fed_us(contests["raw"]->bursts);
+  add_row(fmt::format("fan-out to {} over TLS", subscribers), "the same without", tls / plain, "x",
+          fmt::format("{:.2f} against {:.2f} us per delivered frame", tls, plain));
+  add_row(fmt::format("fan-out to {} over TLS", subscribers), "raw send and encryption alone",
+          tls / (raw + least), "x", fmt::format("{:.2f} and {:.2f} us", raw, least));
 }
 
 // They take what the number allows to each, and one who reads beside them gets everything.

@@ -53,15 +53,15 @@ class Denominator final : public Subject {
 class Mirror final : public Subject {
  public:
   Mirror(const BenchWire& feed, const std::vector<int>& cores,
-         std::vector<std::string> arguments = {"--network-threads", "1"})
-      : feed_(feed) {
+         std::vector<std::string> arguments = {"--network-threads", "1"}, std::size_t listener = 0)
+      : feed_(feed), listener_(listener) {
     arguments.insert(arguments.end(), {"--upstream", feeder_.url()});
     server_ = std::make_unique<BenchServer>("mirror", std::move(arguments), cores);
     feeder_.accept();
     release(kWarmFrames);
     wait_until_durable();
   }
-  std::uint16_t port() const override { return server_->port(); }
+  std::uint16_t port() const override { return server_->port(listener_); }
   pid_t id() const override { return server_->id(); }
   std::vector<double> sending_seconds() const override {
     return thread_cpu_seconds(id(), "network");
@@ -75,6 +75,7 @@ class Mirror final : public Subject {
 
  private:
   const BenchWire& feed_;
+  const std::size_t listener_;
   BenchFeeder feeder_;
   std::unique_ptr<BenchServer> server_;
   std::size_t fed_ = 0;

@@ -26,8 +26,9 @@ constexpr std::chrono::seconds kLoadDeadline{300};
 
 }  // namespace
 
-NetStream subscribe_at(std::uint16_t port, const std::string& target) {
+NetStream subscribe_at(std::uint16_t port, const std::string& target, const TlsContext& tls) {
   NetStream stream = connect_stream(port, {});
+  if (tls != nullptr) begin_client_tls(stream, tls, "127.0.0.1");
   const std::string request = fmt::format(
       "GET {} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
       "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
@@ -39,12 +40,15 @@ NetStream subscribe_at(std::uint16_t port, const std::string& target) {
   // its end, and no further.
   std::string reply;
   while (!reply.ends_with("\r\n\r\n")) {
-    if (!wait_for(stream, false, deadline_from_now())) throw std::runtime_error("no reply");
-    char byte = 0;
-    if (::recv(stream.fd(), &byte, 1, 0) != 1) {
+    std::byte byte{};
+    const auto got = stream.read({&byte, 1});
+    if (got.status == IoStatus::would_block) {
+      if (!wait_for(stream, false, deadline_from_now())) throw std::runtime_error("no reply");
+    } else if (got.status != IoStatus::done) {
       throw std::runtime_error(fmt::format("it is refused: {}", reply));
+    } else {
+      reply += static_cast<char>(byte);
     }
-    reply += byte;
   }
   if (!reply.starts_with("HTTP/1.1 101")) {
     throw std::runtime_error(fmt::format("it is refused: {}", reply));
@@ -132,7 +136,7 @@ class BenchLoad::Run {
 
   NetStream subscribe(std::size_t number, const LoadPlace& place) const {
     try {
-      return subscribe_at(options_.port, place.target);
+      return subscribe_at(options_.port, place.target, options_.tls);
     } catch (const std::exception& thrown) {
       throw std::runtime_error(fmt::format("subscriber {}: {}", number, thrown.what()));
     }
@@ -162,14 +166,15 @@ class BenchLoad::Run {
 
   void read(std::size_t number) {
     Member& member = members_[number];
-    const ssize_t got = ::recv(member.stream.fd(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (got <= 0) {
+    // Of TLS one record, for it is not read ahead: what is left makes epoll tell again.
+    const auto got = member.stream.read(buffer_);
+    if (got.status == IoStatus::would_block) return;
+    if (got.status != IoStatus::done) {
       throw std::runtime_error(fmt::format("subscriber {} was left by the server", number));
     }
     const std::size_t before = member.at;
     const std::size_t wanted = member.stop > 0 ? member.stop - before : kReadBytes;
-    const std::size_t size = std::min(static_cast<std::size_t>(got), wanted);
+    const std::size_t size = std::min(got.bytes, wanted);
     if (size > wire_.bytes.size() - before ||
         std::memcmp(buffer_.data(), wire_.bytes.data() + before, size) != 0) {
       throw std::runtime_error(

@@ -50,11 +50,12 @@ struct LoadOptions {
   std::vector<LoadPlace> places;  // in place of all but port: a subscriber for each
   // What each asks for as soon as it has what it wanted, over and over; nobody waits for those.
   std::optional<LoadPlace> again;
+  TlsContext tls;    // null: plain
   int niceness = 0;  // yields to others on its cores, as who reads elsewhere would
 };
 
 // Connected and answered 101; of what follows not a byte has left the socket. Throws otherwise.
-NetStream subscribe_at(std::uint16_t port, const std::string& target);
+NetStream subscribe_at(std::uint16_t port, const std::string& target, const TlsContext& tls = {});
 
 class BenchLoad {
  public:

@@ -91,7 +91,7 @@ class BenchServer {
   BenchServer(const std::string& verb, const std::filesystem::path& archive,
               std::vector<std::string> arguments, const std::vector<int>& cores);
   pid_t id() const { return process_->id(); }
-  std::uint16_t port() const { return process_->port(); }
+  std::uint16_t port(std::size_t listener = 0) const { return process_->port(listener); }
   std::string error_text() const { return process_->error_text(); }
   void wait_until_durable(std::int64_t seq) const { test::wait_until_durable(*process_, seq); }
   void stop() { process_->stop(); }
