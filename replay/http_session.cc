@@ -87,7 +87,7 @@ class RequestParser final : public http::basic_parser<true> {
     target_ = target;
     version_ = static_cast<unsigned>(version);
   }
-  void on_field_impl(http::field name, Text, Text value, beast::error_code& ec) override {
+  void on_field_impl(http::field name, Text text, Text value, beast::error_code& ec) override {
     if (++fields_ > kFieldsMax) ec = http::error::header_limit;
     if (is_body_) return;  // behind a chunked body: says nothing any more
     switch (name) {
@@ -109,11 +109,11 @@ class RequestParser final : public http::basic_parser<true> {
       case http::field::accept:
         join(accept_, value);
         break;
-      case http::field::x_forwarded_for:
-        join(forwarded_for_, value);
-        break;
       case http::field::user_agent:
         user_agent_ = value.substr(0, kUserAgentBytesMax);
+        break;
+      case http::field::unknown:  // to Beast
+        if (beast::iequals(text, "X-Forwarded-For")) join(forwarded_for_, value);
         break;
       default:
         break;
