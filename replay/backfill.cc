@@ -1,5 +1,9 @@
 #include "replay/backfill.h"
 
+#include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <boost/asio/post.hpp>
@@ -12,6 +16,23 @@
 #include "storage/group_clock.h"
 
 namespace standpipe::replay {
+
+namespace {
+
+// Decoding for replays takes milliseconds at a time; on a machine that is full, those who send what
+// is live come first. On Linux niceness is a thread's own.
+constexpr int kNiceness = 10;
+
+void yield_to_senders() {
+  thread_local bool is_done = false;
+  if (std::exchange(is_done, true)) return;
+  ::pthread_setname_np(::pthread_self(), "read");
+  // Where it is not allowed replays compete, and nothing is wrong.
+  [[maybe_unused]] const int result =
+      ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNiceness);
+}
+
+}  // namespace
 
 class ReadPool::Impl {
  public:
@@ -30,6 +51,7 @@ ReadPool::~ReadPool() {
 void ReadPool::submit(std::function<void()> job) {
   impl_->pending.fetch_add(1, std::memory_order_relaxed);
   boost::asio::post(impl_->pool, [impl = impl_.get(), job = std::move(job)] {
+    yield_to_senders();
     job();
     impl->pending.fetch_sub(1, std::memory_order_relaxed);
   });

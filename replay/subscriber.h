@@ -135,6 +135,7 @@ class Subscriber : public std::enable_shared_from_this<Subscriber> {
   // -- The archive
   void go_live();
   void fall_back();
+  bool goes_on_behind(const storage::WireRun& run) const;  // up to `until`
   void read_archive(Seq after);
   void on_read(Result<storage::ReadStep> step);
   void let_runs_go();

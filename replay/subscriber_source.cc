@@ -210,6 +210,10 @@ void Subscriber::fall_back() {
   set_state(State::backfill);
 }
 
+bool Subscriber::goes_on_behind(const storage::WireRun& run) const {
+  return !subscription_.until() || run.last() < *subscription_.until();
+}
+
 // The run is at its end, or there was none yet.
 Subscriber::Pumped Subscriber::next_run() {
   const Seq after = subscription_.position().after;
@@ -223,7 +227,7 @@ Subscriber::Pumped Subscriber::next_run() {
   if (next_ != nullptr) {
     run_ = std::move(next_);
     next_.reset();
-    if (!is_reading_) read_archive(run_->last());
+    if (!is_reading_ && goes_on_behind(*run_)) read_archive(run_->last());
     return Pumped::again;
   }
   if (!is_reading_) read_archive(after);
@@ -292,7 +296,9 @@ void Subscriber::on_read(Result<storage::ReadStep> step) {
       end_with_error(EndReason::too_slow);
     }
   }
-  if (run_ != nullptr && next_ == nullptr && !is_ahead) read_archive(run_->last());
+  if (run_ != nullptr && next_ == nullptr && !is_ahead && goes_on_behind(*run_)) {
+    read_archive(run_->last());
+  }
   host_.schedule(shared_from_this());
 }
 
