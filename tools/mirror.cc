@@ -148,7 +148,11 @@ class Mirror {
   Result<void> start_admin() {
     if (!options_.admin) return {};
     AdminPages pages;
-    pages.metrics = [this] { return metrics_text(metrics_sample()); };
+    pages.metrics = [this] {
+      MetricsSample now = metrics_sample();
+      now.process = process_usage();  // looks at each descriptor: not for the page, each second
+      return metrics_text(now);
+    };
     pages.health = [this] { return health(); };
     STANDPIPE_TRY(admin_, AdminServer::start(*options_.admin, std::move(pages)));
     log_info(fmt::format("metrics at http://{}/metrics", admin_->address()));
@@ -283,10 +287,14 @@ class Mirror {
     std::mutex mutex;
     std::condition_variable_any never;
     std::unique_lock lock(mutex);
-    while (!stop.stop_requested()) {
-      const StatusFeed::Texts texts = feed.next(metrics_sample());
-      server_->show_status(texts.full, texts.tick);
-      never.wait_for(lock, stop, std::chrono::seconds{1}, [] { return false; });
+    try {
+      while (!stop.stop_requested()) {
+        const StatusFeed::Texts texts = feed.next(metrics_sample());
+        server_->show_status(texts.full, texts.tick);
+        never.wait_for(lock, stop, std::chrono::seconds{1}, [] { return false; });
+      }
+    } catch (const std::exception& error) {
+      log_error(fmt::format("the status page stands still: {}", error.what()));
     }
   }
 
@@ -306,7 +314,6 @@ class Mirror {
     }
     now.following = options_.stream;
     now.archive = options_.archive;
-    now.process = process_usage();
     return now;
   }
 
