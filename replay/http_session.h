@@ -27,7 +27,7 @@ std::string server_header(std::string_view version);
 
 struct HttpOptions {
   std::string server = "standpipe (atproto-relay)";  // the Server header of all replies
-  TrustedProxies trusted_proxies;
+  TrustedProxies trusted_proxies{};
   std::size_t head_bytes_max = 512 << 10;  // request line and fields; more: 431
   std::size_t body_bytes_max = 64 << 10;   // read and ignored; more: 413
   std::size_t requests_max = 100;          // on one connection, which is closed then
