@@ -123,6 +123,12 @@ void add_archive_metrics(PrometheusText& text, const MetricsSample& sample) {
   text.count({{"to", "compaction"}}, archive.bytes_written_compaction);
   add_counter(text, "standpipe_archive_reopens_total",
               "Times that the store was opened anew after a failed write.", archive.reopens);
+  add_counter(text, "standpipe_archive_retention_partitions_total",
+              "Partitions that retention has let go.", archive.retention_partitions);
+  add_counter(text, "standpipe_archive_retention_frames_total", "Frames in them.",
+              archive.retention_frames);
+  add_counter(text, "standpipe_archive_retention_bytes_total",
+              "What they took in table files, in bytes.", archive.retention_bytes);
 }
 
 std::string metrics_text(const MetricsSample& sample) {
