@@ -51,7 +51,8 @@ class FrozenArchive : public MirrorFixture {
     given_imported(frames, {"--stream", stream});
     const json held = json::parse(run({"inspect", "--json"}));
     for (const json& one : held["streams"]) {
-      if (one["name"] == stream) EXPECT_EQ(one["epochs"].back()["newest"], after + 5);
+      if (one["name"] != stream) continue;
+      EXPECT_EQ(one["epochs"].back()["newest"], after + 5);
     }
   }
 };
