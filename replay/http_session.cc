@@ -254,7 +254,7 @@ class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
     connection.stream.expires_after(options_.request_timeout);
     auto [ec] = co_await connection.stream.async_handshake(kNet);
     if (is_stopped_) co_return false;
-    if (ec) ++(ec == beast::error::timeout ? stats_.timeouts : stats_.tls_failures);
+    if (ec) ++(ec == asio::error::timed_out ? stats_.timeouts : stats_.tls_failures);
     co_return !ec;
   }
 
@@ -358,7 +358,7 @@ class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
         co_return reading;
       }
       auto [ec, size_read] = co_await connection.stream.async_read_some(room, kNet);
-      if (ec == beast::error::timeout) ++stats_.timeouts;
+      if (ec == asio::error::timed_out) ++stats_.timeouts;
       if (ec || is_stopped_) co_return reading;
       buffer.commit(size_read);
     }
@@ -383,7 +383,7 @@ class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
     const http::response<http::string_body> response = response_of(std::move(answer));
     connection.stream.expires_after(options_.reply_timeout);
     auto [ec, size] = co_await http::async_write(connection.stream, response, kNet);
-    if (ec == beast::error::timeout) ++stats_.timeouts;
+    if (ec == asio::error::timed_out) ++stats_.timeouts;
     co_return !ec && !is_stopped_;
   }
 
@@ -410,7 +410,7 @@ class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
         connection.stream.expires_after(options_.reply_timeout);
         const asio::const_buffer bytes = asio::buffer(*event->text);
         auto [ec, size] = co_await asio::async_write(connection.stream, bytes, kNet);
-        if (ec == beast::error::timeout) ++stats_.timeouts;
+        if (ec == asio::error::timed_out) ++stats_.timeouts;
         if (ec) co_return;
       } else {
         connection.stream.expires_never();
@@ -450,7 +450,7 @@ class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
         }));
     connection.stream.expires_after(options_.reply_timeout);
     auto [ec] = co_await accepting.async_accept(handshake, kNet);
-    if (ec == beast::error::timeout) ++stats_.timeouts;
+    if (ec == asio::error::timed_out) ++stats_.timeouts;
     if (ec || is_stopped_) co_return;
     connection.stream.expires_never();
     ++stats_.requests;

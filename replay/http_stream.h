@@ -8,8 +8,6 @@
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/beast/core/error.hpp>
-#include <boost/beast/core/role.hpp>
 #include <chrono>
 #include <cstddef>
 #include <memory>
@@ -21,8 +19,8 @@
 namespace standpipe::replay {
 
 // On the thread of the socket's executor; one operation at a time. Meets Beast's AsyncStream. What
-// is under way when the deadline passes ends with beast::error::timeout, and so does all that
-// follows; after close() with operation_aborted.
+// is under way when the deadline passes ends with timed_out, and so does all that follows; after
+// close() with operation_aborted.
 class HttpStream {
  public:
   using executor_type = boost::asio::any_io_executor;
@@ -97,7 +95,7 @@ class HttpStream {
     explicit Core(Channel of) : channel(std::move(of)), timer(channel.socket().get_executor()) {}
 
     error_code failure(const error_code& ec) const {
-      return has_expired ? error_code(boost::beast::error::timeout) : ec;
+      return has_expired ? error_code(boost::asio::error::timed_out) : ec;
     }
 
     Channel channel;
@@ -184,13 +182,5 @@ class HttpStream {
 
   std::shared_ptr<Core> core_;  // with the wait for the deadline
 };
-
-// Beast closes a stream by these where it finds nothing of its own for it. Nothing here does.
-template <typename Token>
-void async_teardown(boost::beast::role_type, HttpStream& stream, Token&& token) {
-  stream.close();
-  boost::asio::post(stream.get_executor(),
-                    [handler = std::forward<Token>(token)]() mutable { handler({}); });
-}
 
 }  // namespace standpipe::replay

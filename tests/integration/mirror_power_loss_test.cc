@@ -63,8 +63,10 @@ class Recorder {
 
  private:
   void run(std::uint16_t port, const std::string& query) {
+    bool is_connected = false;
     try {
       Subscriber subscriber = Subscriber::connect(port, std::string(kSubscribeRepos) + query);
+      is_connected = true;
       for (;;) {
         Received received = subscriber.next();
         if (std::holds_alternative<TcpEnd>(received)) return;
@@ -81,7 +83,7 @@ class Recorder {
       }
     } catch (const std::exception& error) {
       // Refused, or cut off within the handshake: the mirror is going. What is wrong shows later.
-      if (frames_.empty() || last_ == 0) return;
+      if (!is_connected || frames_.empty()) return;
       fault_ = error.what();
     }
   }
