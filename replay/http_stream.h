@@ -84,7 +84,7 @@ class HttpStream {
       write.io[write.count++] = {const_cast<void*>(piece.data()), piece.size()};  // only read
     }
     return boost::asio::async_compose<Token, void(error_code, std::size_t)>(
-        std::move(write), token, core_->channel.socket());
+        write, token, core_->channel.socket());
   }
 
   // Beast's hooks, by name: it closes what its own time-outs end (which are not used here).

@@ -51,7 +51,7 @@ std::uint64_t stride(std::uint64_t steps) { return steps / scaled(steps); }
 // Opens what is on the disk without the layer, checks it, goes on to the end, and compares the end.
 // Empty if all is well, else what is not.
 std::string recover(const fs::path& archive_dir, const RunReports& reports) {
-  ScriptedRun again(archive_dir, {});
+  ScriptedRun again(archive_dir);
   again.set_reports(reports);
   const Result<void> opened = again.open();
   if (!opened) return "does not open: " + to_string(opened.error());

@@ -58,9 +58,7 @@ std::vector<std::string> child_run(const TempDir& dir, bool in_background) {
 
 // What the archive holds after the kill, and after going on to the end. Empty if all is well.
 std::string recover(const TempDir& dir, const RunReports& reports) {
-  // Named: of a temporary g++ 12 says under tsan that it may be uninitialized.
-  storage::ArchiveOptions options;
-  ScriptedRun again(dir / "archive", std::move(options));
+  ScriptedRun again(dir / "archive");
   again.set_reports(reports);
   const Result<void> opened = again.open();
   if (!opened) return "does not open: " + to_string(opened.error());

@@ -88,6 +88,13 @@ const std::vector<std::int64_t>& scripted_commits() {
   return ends;
 }
 
+// Not a temporary: g++ 12 takes a map within one for uninitialized, where it optimizes.
+ScriptedRun::ScriptedRun(std::filesystem::path dir)
+    : ScriptedRun(std::move(dir), [] {
+        static const storage::ArchiveOptions options;
+        return options;
+      }()) {}
+
 ScriptedRun::ScriptedRun(std::filesystem::path dir, storage::ArchiveOptions options,
                          bool in_background)
     : dir_(std::move(dir)), clock_(kFirstFrameMs), options_(small_archive_options(clock_)) {
@@ -248,7 +255,7 @@ std::vector<std::string> ScriptedRun::describe() {
 const std::vector<std::string>& undisturbed_run() {
   static const std::vector<std::string> described = [] {
     const TempDir dir;
-    ScriptedRun run(dir / "archive", {});
+    ScriptedRun run(dir / "archive");
     const Result<void> ran = run.run();
     STANDPIPE_ASSERT(ran.has_value(), ran.error().detail);
     const Result<void> opened = run.open();

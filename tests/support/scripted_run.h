@@ -35,6 +35,7 @@ class ScriptedRun {
   // Of `options`, env, on_step and free_bytes are taken; the rest is the run's own.
   ScriptedRun(std::filesystem::path dir, storage::ArchiveOptions options,
               bool in_background = false);
+  explicit ScriptedRun(std::filesystem::path dir);
   ~ScriptedRun();
 
   // Called with each report, before anything else happens.

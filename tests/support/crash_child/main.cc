@@ -57,7 +57,7 @@ int run(const std::vector<std::string>& arguments) {
 }
 
 int abandon(const std::string& dir) {
-  ScriptedRun script(dir, {});
+  ScriptedRun script(dir);
   script.on_report = say;
   if (const Result<void> opened = script.open(); !opened) return fail(opened.error());
   if (const Result<void> ran = script.go_on(); !ran) return fail(ran.error());
