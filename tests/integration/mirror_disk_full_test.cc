@@ -183,7 +183,7 @@ class MirrorDiskFullDeathTest : public MirrorDiskFull {
           try {
             fill_and_make_room(room);
           } catch (const std::exception& error) {
-            ADD_FAILURE() << error.what() << "\nhealth: " << health();
+            ADD_FAILURE() << error.what();
             // It would outlive us, and hold what we are waited for by.
             const Outcome ended = kill();
             ADD_FAILURE() << "status " << ended.status << "; it said: " << ended.err;
