@@ -44,10 +44,12 @@ Result<std::unique_ptr<PartitionDecoder>> Reader::Impl::open_decoder(const Parti
 }
 
 Result<WireRunPtr> Reader::Impl::read_partition(const PartitionInfo& partition, Seq after) {
+  // Before the decoder, and so longer than it: while one lives, the database behind it is open, and
+  // could not be opened anew.
+  const std::shared_lock lock(core_->store_mutex);
   std::unique_ptr<PartitionDecoder> decoder;
   std::optional<Seq> first;
   const bool goes_on = next_ && next_->partition == partition.id && next_->after == after;
-  const std::shared_lock lock(core_->store_mutex);
   if (core_->store == nullptr) return Error{Errc::closed, "the archive is closed"};
   if (after < partition.first) {
     first = partition.first;

@@ -13,25 +13,15 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <limits>
 #include <map>
 #include <mutex>
-#include <thread>
 #include <utility>
 
 #include "storage/store_options.h"
 
 namespace standpipe::storage {
 namespace {
-
-constexpr int kReopenTries = 500;
-constexpr std::chrono::milliseconds kReopenPause{10};
-
-bool is_held_by_us(const rocksdb::Status& status) {
-  return status.IsIOError() &&
-         status.ToString().find("lock hold by current process") != std::string::npos;
-}
 
 namespace fs = std::filesystem;
 
@@ -214,18 +204,10 @@ Result<void> RocksStore::open() {
   }
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* raw = nullptr;
-  const auto open_once = [&] {
-    return options_.access == Access::write
-               ? rocksdb::DB::Open(db_options, dir_.string(), descriptors, &handles, &raw)
-               : rocksdb::DB::OpenForReadOnly(db_options, dir_.string(), descriptors, &handles,
-                                              &raw);
-  };
-  rocksdb::Status opened = open_once();
-  // A re-open, and a reader that still decodes keeps the database of before for some milliseconds.
-  for (int tries = 0; tries < kReopenTries && is_held_by_us(opened); ++tries) {
-    std::this_thread::sleep_for(kReopenPause);
-    opened = open_once();
-  }
+  const rocksdb::Status opened =
+      options_.access == Access::write
+          ? rocksdb::DB::Open(db_options, dir_.string(), descriptors, &handles, &raw)
+          : rocksdb::DB::OpenForReadOnly(db_options, dir_.string(), descriptors, &handles, &raw);
   if (!opened.ok()) {
     Error error = to_error(opened, "opening " + dir_.string());
     if (error.code == Errc::corrupt) {
