@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -14,6 +15,8 @@
 #include <fstream>
 #include <optional>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "tests/support/archive_fixture.h"
 #include "tests/support/archive_text.h"
@@ -204,6 +207,41 @@ TEST(DiskFullInjected, AResumeWithoutRoomLeavesTheArchiveReadable) {
   ASSERT_OK(lab.run->archive().try_resume());
   ASSERT_OK(lab.run->go_on());
   EXPECT_EQ(compare_with_undisturbed(*lab.run), "");
+}
+
+// A re-open closes the database first, which everybody has to have let go of by then.
+TEST_F(DiskFull, AReopenWaitsForThoseWhoRead) {
+  FaultFs disk(dir.path());
+  options.env = disk.env();
+  options.run_cache_bytes = 0;  // every read opens a scan
+  given_archive();
+  given_frames(1, 40);
+  std::atomic<bool> is_over = false;
+  std::vector<std::jthread> readers;
+  for (int i = 0; i < 4; ++i) {
+    readers.emplace_back([&] {
+      auto reader = archive().reader(stream(), epoch());
+      while (!is_over) {
+        for (int seq = 0; seq < 40; seq += 8) {
+          const auto step = reader->read_after(Seq{seq});
+          if (!step) {
+            EXPECT_EQ(step.error().code, Errc::closed) << to_string(step.error());
+          }
+        }
+      }
+    });
+  }
+  const std::size_t rounds = scaled(100);
+  for (std::size_t round = 0; round < rounds && !HasFailure(); ++round) {
+    append(41);
+    disk.fail_at(disk.steps() + 1, {Fault::Kind::no_space, Fault::Effect::none});
+    EXPECT_FALSE(appender().commit().has_value());
+    renew_appender();
+    EXPECT_OK(archive().try_resume()) << "round " << round;
+  }
+  is_over = true;
+  readers.clear();
+  EXPECT_EQ(archive().stats().reopens, rounds);
 }
 
 // The failed write has reached the file all the same. Until a re-open has made it durable, a power
