@@ -5,22 +5,14 @@
 #include <openssl/ssl.h>
 #include <sys/stat.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
+#include "schema/base/openssl_error.h"
+
 namespace standpipe::replay {
 namespace {
-
-std::string last_error() {
-  const unsigned long code = ::ERR_get_error();
-  ::ERR_clear_error();
-  std::array<char, 256> text{};
-  ::ERR_error_string_n(code, text.data(), text.size());
-  const char* const reason = ::ERR_reason_error_string(code);
-  return reason != nullptr ? reason : text.data();
-}
 
 // A key that wants a passphrase would make OpenSSL ask the terminal for it.
 int no_passphrase(char*, int, int, void*) { return -1; }
@@ -51,7 +43,7 @@ Result<TlsContextPtr> make_context(const TlsFiles& files) {
   STANDPIPE_CHECK(check_readable("key", files.key));
   ::ERR_clear_error();
   TlsContextPtr context(::SSL_CTX_new(::TLS_server_method()), ::SSL_CTX_free);
-  if (context == nullptr) return Error{Errc::io, "TLS: " + last_error()};
+  if (context == nullptr) return Error{Errc::io, "TLS: " + take_openssl_error()};
   SSL_CTX* const tls = context.get();
   SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION);
   ::SSL_CTX_set_options(tls, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
@@ -67,13 +59,13 @@ Result<TlsContextPtr> make_context(const TlsFiles& files) {
   ::SSL_CTX_set_alpn_select_cb(tls, choose_protocol, nullptr);
   if (::SSL_CTX_use_certificate_chain_file(tls, files.certificate.c_str()) != 1) {
     return Error{Errc::invalid, fmt::format("{} is no chain of certificates in PEM, ours first: {}",
-                                            files.certificate, last_error())};
+                                            files.certificate, take_openssl_error())};
   }
   if (::SSL_CTX_use_PrivateKey_file(tls, files.key.c_str(), SSL_FILETYPE_PEM) != 1) {
     return Error{
         Errc::invalid,
         fmt::format("{} is no key in PEM, without a passphrase, for the certificate {}: {}",
-                    files.key, files.certificate, last_error())};
+                    files.key, files.certificate, take_openssl_error())};
   }
   return context;
 }

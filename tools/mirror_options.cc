@@ -281,7 +281,7 @@ Result<void> complete(Given& given) {
   stream.queue_bytes_max = given.queue_bytes;
 
   replay::ServerOptions& server = mirror.server;
-  STANDPIPE_CHECK(complete_listen(mirror.listen, server.tls_files));
+  if (mirror.serves) STANDPIPE_CHECK(complete_listen(mirror.listen, server.tls_files));
   for (const std::string& proxy : given.trusted_proxies) {
     const auto added = server.trusted_proxies.add(proxy);
     if (!added) return Error{Errc::invalid, "--trusted-proxy: " + added.error().detail};

@@ -1,31 +1,22 @@
 #include "archiver/firehose/tls_client.h"
 
-#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
 #include <boost/asio/ip/address.hpp>
 
+#include "schema/base/openssl_error.h"
+
 namespace standpipe::firehose {
-namespace {
-
-std::string last_error() {
-  const unsigned long code = ::ERR_get_error();
-  const char* const reason = ::ERR_reason_error_string(code);
-  ::ERR_clear_error();
-  return reason == nullptr ? "OpenSSL says no more" : reason;
-}
-
-}  // namespace
 
 Result<void> set_up_tls(ssl_ctx_st* context, const std::string& ca_file) {
   SSL_CTX_set_options(context, SSL_OP_ALL | SSL_OP_NO_COMPRESSION);
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
   if (::SSL_CTX_set_default_verify_paths(context) != 1) {
-    return Error{Errc::io, "the system's trusted certificates: " + last_error()};
+    return Error{Errc::io, "the system's trusted certificates: " + take_openssl_error()};
   }
   if (!ca_file.empty() && ::SSL_CTX_load_verify_locations(context, ca_file.c_str(), nullptr) != 1) {
-    return Error{Errc::io, ca_file + ": " + last_error()};
+    return Error{Errc::io, ca_file + ": " + take_openssl_error()};
   }
   ::SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
   return {};

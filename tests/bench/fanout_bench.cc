@@ -24,6 +24,7 @@
 #include "tests/bench/fanout_contest.h"
 #include "tests/bench/fanout_filters.h"
 #include "tests/bench/fanout_memory.h"
+#include "tests/bench/fanout_setting.h"
 #include "tests/bench/fanout_tls.h"
 #include "tests/support/bench_load.h"
 #include "tests/support/bench_process.h"
@@ -36,31 +37,6 @@ namespace {
 
 constexpr std::size_t kSubscribersMax = 10'000;
 constexpr std::string_view kPath = "/xrpc/com.atproto.sync.subscribeRepos";
-
-const std::vector<std::string> kParts = {"sizes", "threads", "filters", "tls", "latency", "memory"};
-
-struct Setting {
-  double scale = 1;
-  std::size_t subscribers = 0;  // 0: all sizes
-  bool is_json = false;
-  std::string part;  // one of kParts; empty: all
-  BenchCores cores;
-  std::size_t rounds() const { return scale < 0.5 ? 3 : 5; }
-  std::size_t scaled(std::size_t frames, std::size_t at_least) const {
-    return std::max(at_least, static_cast<std::size_t>(static_cast<double>(frames) * scale));
-  }
-};
-
-std::size_t burst_of(std::size_t subscribers, const Setting& setting) {
-  const std::size_t frames = subscribers >= 5'000  ? 100
-                             : subscribers >= 1000 ? 300
-                             : subscribers >= 100  ? 1'000
-                                                   : 2'000;
-  return setting.scaled(frames, subscribers >= 1000 ? 40 : 200);
-}
-std::size_t steps_of(std::size_t subscribers, const Setting& setting) {
-  return setting.scaled(subscribers >= 5'000 ? 10 : subscribers >= 1000 ? 30 : 100, 10);
-}
 
 std::string target_of(const BenchWire& feed, const std::string& filter = "") {
   return fmt::format("{}?cursor={}{}", kPath, feed.seqs[kWarmFrames - 1], filter);

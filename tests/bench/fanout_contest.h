@@ -66,19 +66,14 @@ class Mirror final : public Subject {
   std::vector<double> sending_seconds() const override {
     return thread_cpu_seconds(id(), "network");
   }
-  void release(std::size_t frames) override {
-    const std::size_t begin = feed_.begin_of(fed_);
-    feeder_.send(ByteView(feed_.bytes).subspan(begin, feed_.begin_of(frames) - begin));
-    fed_ = frames;
-  }
-  void wait_until_durable() const { server_->wait_until_durable(feed_.seqs[fed_ - 1]); }
+  void release(std::size_t frames) override { feeder_.feed_up_to(feed_, frames); }
+  void wait_until_durable() const { server_->wait_until_durable(feed_.seqs[feeder_.fed() - 1]); }
 
  private:
   const BenchWire& feed_;
   const std::size_t listener_;
   BenchFeeder feeder_;
   std::unique_ptr<BenchServer> server_;
-  std::size_t fed_ = 0;
 };
 
 // -- What is measured -----------------------------------------------------------------------------

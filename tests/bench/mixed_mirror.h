@@ -41,20 +41,15 @@ class MixedMirror {
 
   pid_t id() const { return server_->id(); }
   std::uint16_t port() const { return server_->port(); }
-  std::size_t fed() const { return fed_; }  // frames
-  void release(std::size_t frames) {        // all up to so many of the feed
-    const std::size_t begin = feed_.begin_of(fed_);
-    feeder_.send(ByteView(feed_.bytes).subspan(begin, feed_.begin_of(frames) - begin));
-    fed_ = frames;
-  }
-  void wait_until_durable() const { server_->wait_until_durable(feed_.seqs[fed_ - 1]); }
+  std::size_t fed() const { return feeder_.fed(); }  // frames
+  void release(std::size_t frames) { feeder_.feed_up_to(feed_, frames); }
+  void wait_until_durable() const { server_->wait_until_durable(feed_.seqs[fed() - 1]); }
 
  private:
   const BenchWire& feed_;
   TempDir dir_;  // on the disk
   BenchFeeder feeder_;
   std::unique_ptr<BenchServer> server_;
-  std::size_t fed_ = 0;
 };
 
 // CPU of a server's threads by what they do, between two looks.

@@ -74,6 +74,12 @@ void BenchFeeder::accept() {
   if (!answer_upgrade(socket_.get())) throw std::runtime_error("the mirror asks for no upgrade");
 }
 
+void BenchFeeder::feed_up_to(const BenchWire& wire, std::size_t frames) {
+  const std::size_t begin = wire.begin_of(fed_);
+  send(ByteView(wire.bytes).subspan(begin, wire.begin_of(frames) - begin));
+  fed_ = frames;
+}
+
 void BenchFeeder::send(ByteView wire) {
   while (!wire.empty()) {
     const ssize_t sent = ::send(socket_.get(), wire.data(), wire.size(), MSG_NOSIGNAL);

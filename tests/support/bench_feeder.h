@@ -6,19 +6,25 @@
 #include <string>
 
 #include "schema/base/bytes.h"
+#include "tests/support/bench_wire.h"
 #include "tests/support/net_stream.h"
 
 namespace standpipe::test {
 
-// One thread. Throws std::runtime_error when the one who follows it does not come or goes.
+// Of a wire, or of bytes. One thread. Throws std::runtime_error when the one who follows it does
+// not come or goes.
 class BenchFeeder {
  public:
   BenchFeeder();
   std::string url() const;
   void accept();             // and upgrade: the one connection that there is
   void send(ByteView wire);  // WebSocket frames; blocks while they are not taken
+  // All of `wire`, the same each time, up to so many frames of it, behind those of the call before.
+  void feed_up_to(const BenchWire& wire, std::size_t frames);
+  std::size_t fed() const { return fed_; }  // frames, by that
 
  private:
+  std::size_t fed_ = 0;
   std::uint16_t port_ = 0;  // before the listener, which tells it
   FileDescriptor listener_, socket_;
 };
