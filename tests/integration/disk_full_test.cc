@@ -234,10 +234,10 @@ TEST_F(DiskFull, AReopenWaitsForThoseWhoRead) {
       }
     });
   }
-  const std::size_t rounds = scaled(100);
+  const std::size_t rounds = scaled(50);
   for (std::size_t round = 0; round < rounds && !HasFailure(); ++round) {
     append(41);
-    disk.fail_at(disk.steps() + 1, {Fault::Kind::no_space, Fault::Effect::none});
+    disk.fail_next(DiskOperation::append, ".log", {Fault::Kind::no_space, Fault::Effect::none});
     EXPECT_FALSE(appender().commit().has_value());
     renew_appender();
     EXPECT_OK(archive().try_resume()) << "round " << round;
@@ -250,15 +250,15 @@ TEST_F(DiskFull, AReopenWaitsForThoseWhoRead) {
 // The failed write has reached the file all the same. Until a re-open has made it durable, a power
 // cut may take it: nobody is shown it, though the store that was opened to read has it.
 TEST_F(DiskFull, AFailedWriteThatTookEffectIsShownOnlyOnceItIsDurable) {
-  for (std::uint64_t operation = 1; operation <= 2; ++operation) {  // the log's append, its sync
-    SCOPED_TRACE(operation);
+  for (const DiskOperation operation : {DiskOperation::append, DiskOperation::sync_file}) {
+    SCOPED_TRACE(static_cast<int>(operation));
     FaultFs disk(dir.path());
     options.env = disk.env();
     given_archive();
     const auto first = static_cast<std::int64_t>(model.size()) + 1;
     given_frames(first, first + 11);
     append_range(first + 12, first + 14);
-    disk.fail_at(disk.steps() + operation, {Fault::Kind::no_space, Fault::Effect::whole});
+    disk.fail_next(operation, ".log", {Fault::Kind::no_space, Fault::Effect::whole});
     ASSERT_FALSE(appender().commit().has_value());
     renew_appender();
     expect_health(Health::disk_full);

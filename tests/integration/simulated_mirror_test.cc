@@ -57,7 +57,7 @@ TEST_F(SimulatedMirror, ArchivesAndServesTheFramesOfItsSeed) {
   given_mirror_of(kNetwork + ",speed=max");
   wait_until_durable(900);
   EXPECT_EQ(archived(900), simulated_frames(kNetwork));
-  EXPECT_EQ(health()["status"], "ok");
+  wait_for_health("ok");
   stop();
   EXPECT_THAT(inspected(), HasSubstr("900 frames"));
   EXPECT_THAT(inspected(), Not(HasSubstr("gap ")));
@@ -94,15 +94,15 @@ TEST_F(SimulatedMirror, TwoStreamsOfOneNetworkMayBeAtTwoPlaces) {
 }
 
 TEST_F(SimulatedMirror, NewNetworkBeginsNowAndIsRememberedWithIt) {
-  given_mirror_of("sim:seed=5,rate=2000,accounts=40");
+  given_mirror_of("sim:seed=5,rate=200,accounts=40");
   wait_until_durable(50);
+  wait_for_health("ok");  // however slow this machine is just now, it comes
   EXPECT_LT(health()["streams"][0]["event_age_s"], 30);
-  EXPECT_EQ(health()["status"], "ok");
   stop();
   const std::string remembered = inspected();
   EXPECT_THAT(remembered, HasSubstr("sim:seed=5,start=20"));
   // What is not said is as it was, and to say it again is no contradiction.
-  for (const std::string again : {"sim:", "sim:rate=2000", "sim:speed=max"}) {
+  for (const std::string again : {"sim:", "sim:rate=200", "sim:speed=max"}) {
     SCOPED_TRACE(again);
     given_mirror_of(again);
     stop();

@@ -48,7 +48,7 @@ TEST_F(StreamArchiverDisk, AWriteThatFailsEndsItOnceAndNothingMoreIsPublished) {
   start();
   server().release(5);
   wait_for_newest(5);
-  disk->fail_next(".log", {});
+  disk->fail_next(DiskOperation::append, ".log", {});
   server().release_all();
   wait_for_state(StreamState::failed);
   EXPECT_THAT(status().last_error, HasSubstr("IO error: injected"));
@@ -70,7 +70,7 @@ TEST_F(StreamArchiverDisk, WhatAFailedCommitStoredAllTheSameIsPublishedAfterTheR
   start();
   server().release(5);
   wait_for_newest(5);
-  disk->fail_next(".log", {Fault::Kind::no_space, Fault::Effect::whole});
+  disk->fail_next(DiskOperation::append, ".log", {Fault::Kind::no_space, Fault::Effect::whole});
   server().release(3);
   server().wait_for_connections(2);
   // The first of them is stored, with whatever was in its commit.

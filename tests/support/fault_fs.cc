@@ -74,6 +74,15 @@ IOStatus guarded(Change&& change) {
   }
 }
 
+// An operation that is told by what it is, not by its number.
+struct Awaited {
+  DiskOperation operation{};
+  std::string name_end;
+  bool is(DiskOperation done, const fs::path& path) const {
+    return done == operation && path.native().ends_with(name_end);
+  }
+};
+
 }  // namespace
 
 std::string to_string(const DiskStep& step) {
@@ -102,11 +111,15 @@ class FaultFs::Disk {
     const std::lock_guard lock(mutex);
     if (is_cut) return gone();
     trace.push_back({operation, path.lexically_relative(root_).string(), bytes});
+    if (cut_at_next && cut_at_next->is(operation, path)) {
+      cut_at = trace.size();
+      cut_at_next.reset();
+    }
     if (cut_at != 0 && trace.size() >= cut_at) {
       is_cut = true;
       return gone();
     }
-    if (fail_next && path.native().ends_with(*fail_next)) {
+    if (fail_next && fail_next->is(operation, path)) {
       fail_at = trace.size();
       fail_next.reset();
     }
@@ -148,10 +161,11 @@ class FaultFs::Disk {
   }
   std::vector<DiskStep> trace;
   std::uint64_t cut_at = 0;
+  std::optional<Awaited> cut_at_next;
   bool is_cut = false;
   std::uint64_t fail_at = 0;
-  std::optional<std::string> fail_next;  // the end of a name
-  Fault fault;                           // of either
+  std::optional<Awaited> fail_next;
+  Fault fault;  // of either
   std::optional<std::uint64_t> capacity;
 
  private:
@@ -407,6 +421,13 @@ std::string FaultFs::step_text(std::uint64_t number) const {
 void FaultFs::cut_at(std::uint64_t step) {
   const std::lock_guard lock(disk_->mutex);
   disk_->cut_at = step;
+  disk_->cut_at_next.reset();
+}
+
+void FaultFs::cut_at_next(DiskOperation operation, std::string name_end) {
+  const std::lock_guard lock(disk_->mutex);
+  disk_->cut_at = 0;
+  disk_->cut_at_next = Awaited{operation, std::move(name_end)};
 }
 
 bool FaultFs::is_cut() const {
@@ -419,6 +440,7 @@ void FaultFs::materialize(std::uint64_t seed) {
   disk_->model().materialize(seed);
   disk_->trace.clear();
   disk_->cut_at = disk_->fail_at = 0;
+  disk_->cut_at_next.reset();
   disk_->fail_next.reset();
   disk_->is_cut = false;
 }
@@ -430,10 +452,10 @@ void FaultFs::fail_at(std::uint64_t step, Fault fault) {
   disk_->fault = fault;
 }
 
-void FaultFs::fail_next(std::string name_end, Fault fault) {
+void FaultFs::fail_next(DiskOperation operation, std::string name_end, Fault fault) {
   const std::lock_guard lock(disk_->mutex);
   disk_->fail_at = 0;
-  disk_->fail_next = std::move(name_end);
+  disk_->fail_next = Awaited{operation, std::move(name_end)};
   disk_->fault = fault;
 }
 

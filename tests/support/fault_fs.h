@@ -71,6 +71,8 @@ class FaultFs {
   // -- Power ------------------------------------------------------------------------------------
   // Operation `step` and all after it fail without effect. 0: never.
   void cut_at(std::uint64_t step);
+  // The same from the next operation of this kind on a file whose name ends so.
+  void cut_at_next(DiskOperation operation, std::string name_end);
   bool is_cut() const;
   // Requires that nothing below root is open. Power is back after it, faults and trace are cleared.
   void materialize(std::uint64_t seed);
@@ -78,8 +80,9 @@ class FaultFs {
   // -- Failures ---------------------------------------------------------------------------------
   // Operation `step` fails, the ones after it do not. 0: none.
   void fail_at(std::uint64_t step, Fault fault);
-  // The next operation on a file whose name ends so fails, whatever else is done meanwhile.
-  void fail_next(std::string name_end, Fault fault);
+  // The next operation of this kind on a file whose name ends so fails, whatever RocksDB's own
+  // threads do meanwhile.
+  void fail_next(DiskOperation operation, std::string name_end, Fault fault);
 
   // -- Space ------------------------------------------------------------------------------------
   // Bytes that all files together may have. An append that passes it writes what fits and fails.

@@ -84,19 +84,33 @@ nlohmann::json MirrorFixture::health() const {
   return nlohmann::json::parse(http_get(port(), "/xrpc/_health").body);
 }
 
-void MirrorFixture::wait_until_durable(std::int64_t seq, const std::string& stream) const {
+// Until `holds` of what _health says; `what` completes "waited in vain for ...".
+void MirrorFixture::wait_for_health(const std::string& what,
+                                    const std::function<bool(const nlohmann::json&)>& holds) const {
   const auto deadline = std::chrono::steady_clock::now() + kTestDeadline;
   for (;;) {
     const nlohmann::json state = health();
-    for (const nlohmann::json& one : state["streams"]) {
-      if (one["name"] == stream && one["seq"].is_number() && one["seq"] >= seq) return;
-    }
+    if (holds(state)) return;
     if (std::chrono::steady_clock::now() >= deadline) {
-      throw std::runtime_error("waited in vain for seq " + std::to_string(seq) + ": " +
-                               state.dump() + "\n" + process().error_text());
+      throw std::runtime_error("waited in vain for " + what + ": " + state.dump() + "\n" +
+                               process().error_text());
     }
     std::this_thread::yield();
   }
+}
+
+void MirrorFixture::wait_for_health(const std::string& status) const {
+  wait_for_health("status " + status,
+                  [&](const nlohmann::json& now) { return now["status"] == status; });
+}
+
+void MirrorFixture::wait_until_durable(std::int64_t seq, const std::string& stream) const {
+  wait_for_health("seq " + std::to_string(seq), [&](const nlohmann::json& now) {
+    for (const nlohmann::json& one : now["streams"]) {
+      if (one["name"] == stream && one["seq"].is_number() && one["seq"] >= seq) return true;
+    }
+    return false;
+  });
 }
 
 }  // namespace standpipe::test

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -40,6 +41,7 @@ class MirrorFixture : public ::testing::Test {
   // Until _health says that this seq, or a later one, is durable.
   void wait_until_durable(std::int64_t seq, const std::string& stream = "repos") const;
   nlohmann::json health() const;
+  void wait_for_health(const std::string& status) const;  // until _health says this
 
   std::vector<std::string> arguments_of(const std::string& verb,
                                         std::vector<std::string> more) const;
@@ -51,6 +53,9 @@ class MirrorFixture : public ::testing::Test {
   TempDir dir{TempDir::Where::memory};
 
  private:
+  void wait_for_health(const std::string& what,
+                       const std::function<bool(const nlohmann::json&)>& holds) const;
+
   std::unique_ptr<ScriptedUpstream> upstream_;
   std::unique_ptr<NetworkProcess> process_;
 };

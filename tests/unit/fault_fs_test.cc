@@ -270,15 +270,28 @@ TEST_F(FaultFsTest, ALaterSyncDoesNotBringBackWhatAFailedOneLost) {
   EXPECT_EQ(content("a"), std::string(5, '\0') + "kept");
 }
 
-TEST_F(FaultFsTest, TheNextOperationOnAFileOfThatNameFailsAndNoOther) {
+TEST_F(FaultFsTest, TheNextOperationOfAKindOnAFileOfThatNameFailsAndNoOther) {
   const auto log = create("1.log");
   const auto other = create("2.aside");
-  disk.fail_next(".log", {});
+  disk.fail_next(DiskOperation::append, ".log", {});
+  EXPECT_TRUE(log->Sync().ok());
   EXPECT_TRUE(other->Append("kept").ok());
   EXPECT_TRUE(log->Append("lost").IsIOError());
   EXPECT_TRUE(log->Append("kept").ok());
   EXPECT_EQ(content("1.log"), "kept");
   EXPECT_EQ(content("2.aside"), "kept");
+}
+
+TEST_F(FaultFsTest, ThePowerGoesAtTheNextOperationOfAKind) {
+  const auto log = create("1.log");
+  const auto other = create("2.aside");
+  disk.cut_at_next(DiskOperation::sync_file, ".log");
+  EXPECT_TRUE(other->Sync().ok());
+  EXPECT_TRUE(log->Append("1").ok());
+  EXPECT_FALSE(disk.is_cut());
+  EXPECT_FALSE(log->Sync().ok());
+  EXPECT_TRUE(disk.is_cut());
+  EXPECT_FALSE(other->Append("2").ok());
 }
 
 TEST_F(FaultFsTest, AFailedRenameOrRemovalTakesEffectOnlyWhenToldTo) {
