@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "schema/base/log.h"
+#include "schema/base/thread_name.h"
 #include "schema/frame_follower.h"
 
 namespace standpipe::archiver {
@@ -88,6 +89,7 @@ class IngestCheck::Impl {
 
  private:
   void run(const std::stop_token& stop) {
+    name_this_thread("verify");
     try {
       while (wait(stop)) {
         const Result<void> stepped = step(stop);

@@ -9,6 +9,7 @@
 
 #include "archiver/dial_gate.h"
 #include "schema/base/log.h"
+#include "schema/base/thread_name.h"
 #include "schema/datetime.h"
 #include "schema/frame.h"
 
@@ -78,6 +79,7 @@ class Writer::Impl {
 
  private:
   void run() {
+    name_this_thread("writer");
     PipelineBatch batch;
     for (;;) {
       if (!prepare()) return;

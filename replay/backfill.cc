@@ -1,6 +1,5 @@
 #include "replay/backfill.h"
 
-#include <pthread.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include <utility>
 #include <variant>
 
+#include "schema/base/thread_name.h"
 #include "schema/datetime.h"
 #include "schema/frame.h"
 #include "storage/group_clock.h"
@@ -26,7 +26,7 @@ constexpr int kNiceness = 10;
 void yield_to_senders() {
   thread_local bool is_done = false;
   if (std::exchange(is_done, true)) return;
-  ::pthread_setname_np(::pthread_self(), "read");
+  name_this_thread("read");
   // Where it is not allowed replays compete, and nothing is wrong.
   [[maybe_unused]] const int result =
       ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNiceness);

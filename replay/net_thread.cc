@@ -1,7 +1,5 @@
 #include "replay/net_thread.h"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
@@ -18,6 +16,7 @@
 
 #include "replay/subscriber.h"
 #include "schema/base/log.h"
+#include "schema/base/thread_name.h"
 
 namespace standpipe::replay {
 namespace {
@@ -195,8 +194,7 @@ class NetThread::Impl final : public SubscriberHost, public HttpHandler {
   }
 
   void run() {
-    // What `top -H` shows; a name is for people, and without it all works the same.
-    ::pthread_setname_np(::pthread_self(), "network");
+    name_this_thread("network");
     for (;;) {
       try {
         io_.run();

@@ -20,6 +20,7 @@
 #include "replay/pages.h"
 #include "schema/base/descriptors.h"
 #include "schema/base/log.h"
+#include "schema/base/thread_name.h"
 
 namespace standpipe::replay {
 namespace {
@@ -110,7 +111,10 @@ class Server::Impl final : public ServerContext {
       threads_.push_back(std::make_unique<NetThread>(*this));
     }
     for (Listener& listener : listeners_) accept(listener);
-    accept_thread_ = std::thread([this] { accept_io_.run(); });
+    accept_thread_ = std::thread([this] {
+      name_this_thread("accept");
+      accept_io_.run();
+    });
   }
 
   void stop() {

@@ -13,6 +13,7 @@
 
 #include "schema/base/assert.h"
 #include "schema/base/log.h"
+#include "schema/base/thread_name.h"
 #include "storage/log_check.h"
 
 namespace standpipe::storage {
@@ -396,6 +397,7 @@ void Core::wait_for_background() {
 }
 
 void Core::run_thread(const std::stop_token& stop) {
+  name_this_thread("storage");
   std::unique_lock lock(work_mutex_);
   while (!stop.stop_requested()) {
     work_changed_.wait_for(lock, stop, std::chrono::milliseconds(kWitnessIntervalMs),

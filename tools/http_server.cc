@@ -22,6 +22,7 @@
 #include <utility>
 
 #include "schema/base/log.h"
+#include "schema/base/thread_name.h"
 
 namespace standpipe::tools {
 namespace {
@@ -71,7 +72,10 @@ class HttpServer::Impl {
         handlers_(options_.handler_threads) {
     acceptor_.assign(Protocol(family, 0), descriptor);
     asio::co_spawn(io_, accept_loop(), end_of_coroutine());
-    thread_ = std::thread([this] { io_.run(); });
+    thread_ = std::thread([this] {
+      name_this_thread("http");
+      io_.run();
+    });
   }
 
   ~Impl() {

@@ -20,6 +20,7 @@
 #include "replay/pages.h"
 #include "replay/server.h"
 #include "schema/base/log.h"
+#include "schema/base/thread_name.h"
 #include "tools/cli.h"
 #include "tools/did_docs_file.h"
 #include "tools/held_archive.h"
@@ -279,6 +280,7 @@ class Mirror {
 
   // What the status page shows, once a second.
   void show_status(const std::stop_token& stop) {
+    name_this_thread("status");
     StatusFeed feed([this](const storage::StreamInfo& stream) {
       auto gaps = archive_->gaps(stream.id, stream.epochs.back().number, kSeqNone, next(kSeqMax),
                                  kGapsRead);

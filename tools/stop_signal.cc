@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "schema/base/assert.h"
+#include "schema/base/thread_name.h"
 
 namespace standpipe::tools {
 namespace {
@@ -55,6 +56,7 @@ StopSignal::~StopSignal() {
 void StopSignal::end_waits() { make_readable(stop_fd_); }
 
 void StopSignal::wait_for_signals() {
+  name_this_thread("signals");
   std::array<pollfd, 2> waited{{{signal_fd_, POLLIN, 0}, {quit_fd_, POLLIN, 0}}};
   for (;;) {
     if (::poll(waited.data(), waited.size(), -1) < 0) continue;

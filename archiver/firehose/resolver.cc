@@ -13,6 +13,8 @@
 #include <thread>
 #include <utility>
 
+#include "schema/base/thread_name.h"
+
 namespace standpipe::firehose {
 namespace {
 
@@ -57,6 +59,7 @@ Lookup::Lookup(std::string host, ResolveHost resolve, Deliver deliver)
     : shared_(std::make_shared<Shared>()) {
   shared_->deliver = std::move(deliver);
   const auto look_up = [shared = shared_, host = std::move(host), resolve = std::move(resolve)] {
+    name_this_thread("resolve");
     Result<std::vector<std::string>> found = resolve ? resolve(host) : ask_system(host);
     if (found && found->empty()) {
       found = Error{Errc::not_found, fmt::format("{} has no address", host)};

@@ -14,6 +14,7 @@
 
 #include "archiver/firehose/ws_connection.h"
 #include "schema/base/assert.h"
+#include "schema/base/thread_name.h"
 
 namespace standpipe::firehose {
 
@@ -197,7 +198,10 @@ class Upstream::Impl {
     link_.start([](const std::exception_ptr& thrown) {
       STANDPIPE_ASSERT(!thrown, "a sink of Upstream throws");
     });
-    thread_ = std::jthread([this] { io_.run(); });
+    thread_ = std::jthread([this] {
+      name_this_thread("upstream");
+      io_.run();
+    });
   }
 
   void stop() {

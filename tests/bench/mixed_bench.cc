@@ -76,7 +76,7 @@ struct CatchUp {
   std::size_t frames = 0;
   double frames_per_second = 0;
   double wall_seconds = 0;
-  ThreadRoles::Seconds seconds;
+  RoleSeconds seconds;
 };
 
 double median_of(const std::vector<Stretch>& stretches, double Stretch::*what) {
@@ -109,7 +109,7 @@ struct RoleShare {
 
 // The busiest first.
 std::vector<RoleShare> shares_of(const std::vector<CatchUp>& rounds) {
-  ThreadRoles::Seconds seconds;
+  RoleSeconds seconds;
   double wall = 0, frames = 0;
   for (const CatchUp& round : rounds) {
     for (const auto& [role, spent] : round.seconds) seconds[role] += spent;
@@ -194,7 +194,7 @@ class Bench {
   std::unique_ptr<BenchLoad> replay() const;
   Stretch feed_paced(std::size_t frames, BenchLoad& live, const BenchLoad* replays,
                      const EachSecond& each_second);
-  CatchUp catch_up(bool is_alone);
+  CatchUp catch_up();
   void bench_latency();
   void bench_ingest();
   void run_long();
@@ -203,7 +203,6 @@ class Bench {
   const PinnedHere pinned_;
   BenchWire feed_;
   MixedMirror mirror_;
-  ThreadRoles roles_;
   std::vector<BenchRow> rows_;
 };
 
@@ -309,7 +308,7 @@ void Bench::bench_latency() {
 
 // -- Ingest ---------------------------------------------------------------------------------------
 
-CatchUp Bench::catch_up(bool is_alone) {
+CatchUp Bench::catch_up() {
   const std::size_t frames = setting_.catch_up_frames();
   const std::vector<ThreadUse> before = thread_uses(mirror_.id());
   const std::uint64_t begin_ns = monotonic_ns();
@@ -319,9 +318,7 @@ CatchUp Bench::catch_up(bool is_alone) {
   taken.frames = frames;
   taken.wall_seconds = static_cast<double>(monotonic_ns() - begin_ns) / 1e9;
   taken.frames_per_second = static_cast<double>(frames) / taken.wall_seconds;
-  const std::vector<ThreadUse> after = thread_uses(mirror_.id());
-  if (is_alone) roles_.learn(before, after);
-  taken.seconds = roles_.seconds(before, after);
+  taken.seconds = role_seconds(before, thread_uses(mirror_.id()));
   return taken;
 }
 
@@ -330,11 +327,11 @@ void Bench::bench_ingest() {
   mirror_.start(arguments("0"), setting_.cores.all);
   std::vector<CatchUp> alone, mixed;
   for (std::size_t round = 1; round <= setting_.rounds(); ++round) {
-    alone.push_back(catch_up(true));
+    alone.push_back(catch_up());
     const auto live = subscribe();
     const auto replays = replay();
     live->expect(mirror_.fed() + setting_.catch_up_frames());
-    mixed.push_back(catch_up(false));
+    mixed.push_back(catch_up());
     live->wait();
     replays->check();
     tell(fmt::format("round {} of {}: {:.0f} frames/s alone, {:.0f} while serving", round,

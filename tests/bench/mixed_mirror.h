@@ -52,61 +52,22 @@ class MixedMirror {
   std::unique_ptr<BenchServer> server_;
 };
 
-// CPU of a server's threads by what they do, between two looks.
-//
-// Threads that send and those of RocksDB have names. The writer is known by writing RocksDB's log,
-// and the upstream's by being busiest among the rest while nobody is subscribed.
-class ThreadRoles {
- public:
-  using Seconds = std::map<std::string, double, std::less<>>;
+// CPU of a server's threads between two looks, by what they do: seconds of each role.
+using RoleSeconds = std::map<std::string, double, std::less<>>;
 
-  void learn(const std::vector<ThreadUse>& before, const std::vector<ThreadUse>& after) {
-    std::vector<ThreadUse> unnamed;
-    for (const ThreadUse& use : difference(before, after)) {
-      if (!has_name(use)) unnamed.push_back(use);
-    }
-    writer_ =
-        most(unnamed, [](const ThreadUse& use) { return static_cast<double>(use.written_bytes); });
-    std::erase_if(unnamed, [this](const ThreadUse& use) { return use.id == writer_; });
-    upstream_ = most(unnamed, [](const ThreadUse& use) { return use.cpu_seconds; });
-  }
+inline std::string role_of(const ThreadUse& use) {
+  if (use.name == "network") return "sending";
+  if (use.name == "read") return "reading for replays";
+  if (use.name.starts_with("rocksdb")) return "RocksDB's";
+  return use.name == "writer" || use.name == "upstream" ? use.name : "other";
+}
 
-  Seconds seconds(const std::vector<ThreadUse>& before, const std::vector<ThreadUse>& after) const {
-    Seconds seconds;
-    for (const ThreadUse& use : difference(before, after)) seconds[role_of(use)] += use.cpu_seconds;
-    return seconds;
-  }
-
- private:
-  static bool has_name(const ThreadUse& use) {
-    return use.name == "network" || use.name.starts_with("rocksdb");
-  }
-  template <typename Of>
-  static pid_t most(const std::vector<ThreadUse>& uses, const Of& of) {
-    const auto found =
-        std::max_element(uses.begin(), uses.end(),
-                         [&](const ThreadUse& a, const ThreadUse& b) { return of(a) < of(b); });
-    return found == uses.end() ? -1 : found->id;
-  }
-  static std::vector<ThreadUse> difference(const std::vector<ThreadUse>& before,
-                                           std::vector<ThreadUse> after) {
-    for (ThreadUse& use : after) {
-      for (const ThreadUse& earlier : before) {
-        if (earlier.id != use.id) continue;
-        use.cpu_seconds -= earlier.cpu_seconds;
-        use.written_bytes -= earlier.written_bytes;
-      }
-    }
-    return after;
-  }
-  std::string role_of(const ThreadUse& use) const {
-    if (use.name == "network") return "sending";
-    if (use.name.starts_with("rocksdb")) return "RocksDB's";
-    if (use.id == writer_) return "writer";
-    return use.id == upstream_ ? "upstream" : "other";
-  }
-
-  pid_t writer_ = -1, upstream_ = -1;
-};
+inline RoleSeconds role_seconds(const std::vector<ThreadUse>& before,
+                                const std::vector<ThreadUse>& after) {
+  RoleSeconds seconds;
+  for (const ThreadUse& use : after) seconds[role_of(use)] += use.cpu_seconds;
+  for (const ThreadUse& use : before) seconds[role_of(use)] -= use.cpu_seconds;
+  return seconds;
+}
 
 }  // namespace standpipe::test

@@ -138,7 +138,6 @@ std::vector<ThreadUse> thread_uses(pid_t process) {
     use.name.pop_back();             // the end of the line
     // Nanoseconds on a core, nanoseconds in the queue for one, times it was given one.
     use.cpu_seconds = std::strtod(text_of(task.path() / "schedstat").c_str(), nullptr) / 1e9;
-    use.written_bytes = number_in(text_of(task.path() / "io"), "wchar:");
     uses.push_back(std::move(use));
   }
   std::sort(uses.begin(), uses.end(),

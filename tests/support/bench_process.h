@@ -49,7 +49,6 @@ struct ThreadUse {
   pid_t id = 0;
   std::string name;  // `comm`
   double cpu_seconds = 0;
-  std::uint64_t written_bytes = 0;  // handed to write(): files, and not sockets
 };
 std::vector<ThreadUse> thread_uses(pid_t process);
 double sum(const std::vector<double>& values);
