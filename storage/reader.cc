@@ -13,8 +13,9 @@ namespace {
 // Partitions change hands between a look at the directory and a look into them; more often than
 // this in one read means that something is wrong with the directory.
 constexpr int kViewsMax = 16;
-// What a reader that goes on decodes at a time: opening a scan costs as much as decoding a run.
-constexpr std::size_t kReadAheadBytes = 2 << 20;
+// What a reader that goes on decodes at a time, at most: opening a scan costs as much as decoding a
+// run.
+constexpr std::size_t kReadAheadBytesMax = 2 << 20;
 
 bool is_final(const PartitionInfo& partition) {
   return partition.state == PartitionState::sealing || partition.state == PartitionState::sealed;
@@ -31,6 +32,11 @@ bool has_all(const EpochView& now, const EpochView& then, Seq after, Seq up_to) 
 }
 
 }  // namespace
+
+Reader::Impl::Impl(Core& core, std::shared_ptr<EpochChannel> channel)
+    : core_(&core),
+      channel_(std::move(channel)),
+      ahead_(std::min(kReadAheadBytesMax, core.options.run_cache_bytes / 8)) {}
 
 Result<std::unique_ptr<PartitionDecoder>> Reader::Impl::open_decoder(const PartitionInfo& partition,
                                                                      bool bulk) const {
@@ -67,21 +73,27 @@ Result<WireRunPtr> Reader::Impl::read_partition(const PartitionInfo& partition, 
     return decoder->run_at(*first);
   };
   STANDPIPE_TRY(const DecodedRun decoded, core_->cache.get({partition.id, *first}, decode));
-  if (goes_on && decoder != nullptr) read_ahead(*decoder, partition.id, decoded.next);
+  if (!goes_on) {
+    ahead_.restart();
+  } else if (decoder != nullptr) {
+    read_ahead(*decoder, {partition.id, *first}, decoded.next);
+  }
   next_.reset();
   if (decoded.next) next_ = NextRun{partition.id, decoded.run->last(), *decoded.next};
   return decoded.run;
 }
 
-void Reader::Impl::read_ahead(PartitionDecoder& decoder, PartitionId partition,
+void Reader::Impl::read_ahead(PartitionDecoder& decoder, const RunKey& missed,
                               std::optional<Seq> first) {
-  const std::size_t bytes_max = std::min(kReadAheadBytes, core_->options.run_cache_bytes / 8);
+  const std::size_t bytes_max = ahead_.bytes_after(missed);
   for (std::size_t bytes = 0; first && bytes < bytes_max;) {
-    const std::optional<DecodedRun> ahead =
-        core_->cache.read_ahead({partition, *first}, [&] { return decoder.run_at(*first); });
-    if (!ahead) return;
-    bytes += ahead->run->wire.size();
-    first = ahead->next;
+    const RunKey key{missed.partition, *first};
+    const std::optional<DecodedRun> decoded =
+        core_->cache.read_ahead(key, [&] { return decoder.run_at(key.first); });
+    if (!decoded) return;
+    if (!decoded->ends_at_tail) ahead_.keep(key);
+    bytes += decoded->run->wire.size();
+    first = decoded->next;
   }
 }
 

@@ -7,14 +7,14 @@
 
 #include "storage/codec.h"
 #include "storage/core.h"
+#include "storage/read_ahead.h"
 #include "storage/reader.h"
 
 namespace standpipe::storage {
 
 class Reader::Impl {
  public:
-  Impl(Core& core, std::shared_ptr<EpochChannel> channel)
-      : core_(&core), channel_(std::move(channel)) {}
+  Impl(Core& core, std::shared_ptr<EpochChannel> channel);
 
   Result<ReadStep> read_after(Seq after);
   Result<Seq> position_at(std::int64_t clock_ms);
@@ -29,8 +29,9 @@ class Reader::Impl {
   // The caller holds store_mutex.
   Result<std::unique_ptr<PartitionDecoder>> open_decoder(const PartitionInfo& partition,
                                                          bool bulk) const;
-  // Decodes the runs from `first` on into the cache, while the decoder is at hand.
-  void read_ahead(PartitionDecoder& decoder, PartitionId partition, std::optional<Seq> first);
+  // Decodes what follows the run that was not in the cache, from `first` on, into the cache, while
+  // the decoder is at hand.
+  void read_ahead(PartitionDecoder& decoder, const RunKey& missed, std::optional<Seq> first);
 
   Core* core_;  // not ours, outlives us
   std::shared_ptr<EpochChannel> channel_;
@@ -41,6 +42,7 @@ class Reader::Impl {
     Seq first = kSeqNone;
   };
   std::optional<NextRun> next_;
+  ReadAhead ahead_;
 };
 
 }  // namespace standpipe::storage

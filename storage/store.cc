@@ -25,7 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kBulkReadaheadBytes = 2 << 20;
+constexpr std::size_t kBulkReadaheadBytes = 512 << 10;
 
 // The only translation of RocksDB's words into ours. Corruption and lack of space keep their own
 // codes because they have their own next actions; everything else is the disk's or the system's.

@@ -192,6 +192,36 @@ TEST_F(ReaderTest, DecodesAheadOnlyWhereItGoesOn) {
   EXPECT_EQ(archive().stats().run_cache_hits, 2U);
 }
 
+TEST_F(ReaderTest, ManyReadersWhoAreApartDoNotDecodeForNothing) {
+  options.run_bytes_target = 1;  // a run is a group: eight frames of 16 KiB
+  options.group_bytes_max = 1 << 20;
+  given_archive();
+  constexpr std::int64_t kFrames = 960;
+  for (std::int64_t seq = 1; seq <= kFrames; ++seq) {
+    append({.seq = seq, .blocks_bytes = 16 << 10});
+  }
+  commit();
+  // All of them go through the archive at one pace. The cache of 4 MiB has room for 30 runs, and
+  // not for the four that each would decode ahead.
+  constexpr std::int64_t kReaders = 20;
+  std::vector<std::pair<Reader, Seq>> readers;
+  for (std::int64_t i = 0; i < kReaders; ++i) {
+    readers.emplace_back(reader(), Seq{i * kFrames / kReaders});
+  }
+  std::int64_t runs = 0;
+  for (int turn = 0; turn < 100; ++turn) {
+    for (auto& [one, position] : readers) {
+      const auto step = one.read_after(position);
+      ASSERT_OK(step);
+      const auto* slice = std::get_if<RunSlice>(&*step);
+      position = slice == nullptr ? kSeqNone : slice->run->last();
+      if (slice != nullptr) ++runs;
+    }
+  }
+  EXPECT_GT(runs, kReaders * 95);
+  EXPECT_LT(archive().stats().run_cache_misses, static_cast<std::uint64_t>(runs) * 4 / 3);
+}
+
 TEST_F(ReaderTest, FindGivesExactlyTheFrameOrNothing) {
   given_two_partitions_of_two_groups();
   Reader one = reader();
