@@ -12,7 +12,8 @@
 namespace standpipe::replay {
 namespace {
 
-constexpr int kUnsentBytes = 128 << 10;
+// Of a subscriber who has stalled the kernel holds this and as much again: under 256 KB.
+constexpr int kUnsentBytes = 96 << 10;
 
 void set_option(int fd, int option, int value) {
   // An option that a kernel does not have costs memory or time, not correctness.
