@@ -30,6 +30,9 @@ usage: ./go VERB
                             --json is for machines
   bench NAME [OPTION...]    run one of them; --help lists its options
   fuzz [TARGET] [SECONDS]   run one fuzz target, or each of them, for SECONDS (default 60)
+  soak [HOURS] [OPTION...]  a mirror under load, faults, kills, retention and backups for so long
+                            (default 0.17), held against what was simulated in the end; takes some
+                            2 GB below $TMPDIR or /tmp. --seed N: other faults
   interop [OPTION...]       run the clients of the field (npm, PyPI, Go) against a real mirror;
                             --client NAME, --scenario NAME: only those. npm and Go 1.26 are not
                             installed for it: without them their rows say so
@@ -361,6 +364,17 @@ verb_fuzz() {
   for source in "${names[@]}"; do fuzz_one "$source" "$seconds"; done
 }
 
+verb_soak() {
+  local hours=0.17
+  if [[ "${1:-}" =~ ^[0-9] ]]; then
+    hours="$1"
+    shift
+  fi
+  need_for_build release "${bench_packages[@]}"
+  build release standpipe soak
+  build/release/soak --hours "$hours" "$@"
+}
+
 verb_interop() {
   need_for_build dev python3 python3-venv zstd openssl
   build dev standpipe
@@ -407,7 +421,7 @@ verb_lint() {
 verb="${1:-help}"
 [ "$#" -eq 0 ] || shift
 case "$verb" in
-  run | build | test | bench | fuzz | interop | package | docs | fmt | lint) "verb_$verb" "$@" ;;
+  run | build | test | bench | fuzz | soak | interop | package | docs | fmt | lint) "verb_$verb" "$@" ;;
   all) exec "$root/.ci/run" "$@" ;;
   help | --help | -h) usage ;;
   *) usage >&2; usage_error "no verb '$verb'" ;;

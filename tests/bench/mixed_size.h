@@ -28,9 +28,9 @@ class SizeRecord {
 
   std::string last_text() const {
     const ProcessSize& last = samples_.back().size;
-    return fmt::format("{:.1f} MB resident, {} descriptors ({} of tables)",
+    return fmt::format("{:.1f} MB resident, {} descriptors ({} of the database)",
                        static_cast<double>(last.resident_bytes) / 1e6, last.descriptors,
-                       last.table_descriptors);
+                       last.database_descriptors);
   }
 
   std::vector<BenchRow> rows(std::size_t minutes, const std::string& load) const {
@@ -38,10 +38,10 @@ class SizeRecord {
       return static_cast<double>(size.resident_bytes) / 1e6;
     };
     const auto sockets = [](const ProcessSize& size) {
-      return static_cast<double>(size.descriptors - size.table_descriptors);
+      return static_cast<double>(size.descriptors - size.database_descriptors);
     };
     const auto tables = [](const ProcessSize& size) {
-      return static_cast<double>(size.table_descriptors);
+      return static_cast<double>(size.database_descriptors);
     };
     const Parts resident = parts(megabytes), open = parts(sockets), files = parts(tables);
     const std::uint64_t fed = samples_[warm()].fed_bytes;
@@ -62,11 +62,11 @@ class SizeRecord {
                                                     "the live log takes {}",
                                                     fed >> 20, kWarmBytes >> 20)),
                   limit(1.05)),
-        bench_row("its descriptors but those of tables", when, open.end / open.begin, "x",
+        bench_row("its descriptors but those of the database", when, open.end / open.begin, "x",
                   fmt::format("{:.0f}, {:.0f} and {:.0f}, slope {:+.1f} an hour", open.begin,
                               open.middle, open.end, slope_per_hour(sockets)),
                   limit(1.05)),
-        bench_row("its descriptors of tables", "-", files.end, "",
+        bench_row("its descriptors of the database", "-", files.end, "",
                   fmt::format("{:.0f}, {:.0f} and {:.0f}: the archive grows", files.begin,
                               files.middle, files.end)),
     };

@@ -84,13 +84,13 @@ TEST(BenchProcess, TellsHowLargeAServerIs) {
   std::vector<NetStream> streams;
   const ProcessSize before = process_size(server.id());
   EXPECT_GT(before.resident_bytes, 1U << 20);
-  EXPECT_GE(before.table_descriptors, 1U);
+  EXPECT_GE(before.database_descriptors, 1U);
   for (std::size_t i = 0; i < kSubscribers; ++i) {
     streams.push_back(subscribe_at(server.port(), "/xrpc/com.atproto.sync.subscribeRepos"));
   }
   const ProcessSize after = process_size(server.id());
-  EXPECT_NEAR(static_cast<double>(after.descriptors - after.table_descriptors),
-              static_cast<double>(before.descriptors - before.table_descriptors + kSubscribers),
+  EXPECT_NEAR(static_cast<double>(after.descriptors - after.database_descriptors),
+              static_cast<double>(before.descriptors - before.database_descriptors + kSubscribers),
               5);  // some that come and go
 }
 

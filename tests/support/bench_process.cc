@@ -180,7 +180,8 @@ ProcessSize process_size(pid_t process) {
     std::error_code gone;  // closed between two looks
     const auto target = std::filesystem::read_symlink(descriptor.path(), gone);
     ++size.descriptors;
-    if (!gone && target.string().find(".sst") != std::string::npos) ++size.table_descriptors;
+    const bool is_table = target.string().find(".sst") != std::string::npos;
+    if (!gone && (is_table || target.filename() == "db")) ++size.database_descriptors;
   }
   return size;
 }

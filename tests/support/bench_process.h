@@ -68,7 +68,8 @@ MemoryUse memory_use(pid_t process);
 struct ProcessSize {
   std::uint64_t resident_bytes = 0;
   std::size_t descriptors = 0;
-  std::size_t table_descriptors = 0;  // of them those of RocksDB's tables
+  std::size_t database_descriptors =
+      0;  // of them RocksDB's: tables, and the directory for each family
 };
 ProcessSize process_size(pid_t process);
 std::uint64_t available_memory_bytes();  // of the system, before it has to swap

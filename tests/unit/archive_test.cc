@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "tests/support/archive_fixture.h"
@@ -90,6 +91,32 @@ TEST_F(ArchiveTest, DropsTheOldestPartitionAndSaysSo) {
   crash();
   reopen();
   expect_model();
+}
+
+// RocksDB opens the directory for each column family, and lets go of it when nothing holds the
+// family any more: not a reader, not what a thread keeps for the next look.
+TEST_F(ArchiveTest, DroppedPartitionsLeaveNoDescriptors) {
+  options.partition_bytes_max = 2000;
+  given_archive();
+  const auto directories = [&] {
+    std::size_t count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+      std::error_code gone;
+      const auto target = std::filesystem::read_symlink(entry.path(), gone);
+      if (!gone && target.filename() == "db") ++count;
+    }
+    return count;
+  };
+  std::int64_t newest = 0;
+  std::size_t before = 0;
+  for (int round = 0; round < 5; ++round) {
+    given_frames(newest + 1, newest + 40);
+    newest += 40;
+    expect_model();
+    while (sealed().size() > 2) drop_oldest();
+    if (round == 1) before = directories();
+  }
+  EXPECT_LE(directories(), before);
 }
 
 TEST_F(ArchiveTest, RefusesToDropAPartitionThatIsNotTheOldest) {
