@@ -281,19 +281,19 @@ void SoakRun::judge_gaps() const {
   }
 }
 
-// The last life has nothing but its load: its first quarter warms it up, then it stays as it is.
+// The last life has nothing but its load: its first half warms it up, then it stays as it is.
 void SoakRun::judge_size() const {
   const std::size_t count = sizes_.size(), tenth = count / 10;
   if (tenth < 5) fail(fmt::format("the last life has only {} samples", count));
   const auto compare = [&](const char* what, double growth_max, const auto& of) {
-    const double before = median_of(sizes_, count / 4, count / 4 + tenth, of);
+    const double before = median_of(sizes_, count / 2, count / 2 + tenth, of);
     const double after = median_of(sizes_, count - tenth, count, of);
     tell(fmt::format("{}: {:.1f}, in the end {:.1f}", what, before, after));
     if (after > before * growth_max) {
       fail(fmt::format("{} grew from {:.1f} to {:.1f}", what, before, after));
     }
   };
-  compare("megabytes resident", 1.2,
+  compare("megabytes resident", 1.15,
           [](const ProcessSize& size) { return megabytes(size.resident_bytes); });
   // Subscribers come and go: a third more of them now than then is chance.
   compare("descriptors", 1.34, [](const ProcessSize& size) {

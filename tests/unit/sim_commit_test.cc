@@ -132,6 +132,26 @@ TEST(SimCommit, RepositoriesOfFewAccountsStayWholeForLong) {
   EXPECT_EQ(broken_link(make(*network), *network), "");
 }
 
+// This account twice says in one millisecond, of this network, that it is live, for as many
+// minutes.
+TEST(SimCommit, AnUpdateIsNeverToWhatWasThere) {
+  NetworkOptions options;
+  options.seed = 1;
+  options.start_ms = 1795919554'000;  // 2026-11-29T02:32:34Z
+  options.rate = 1'000;
+  options.accounts = 2'000;
+  options.frames = 180'000;
+  options.after = Seq{79'259};
+  const auto frame = Network::create(options).value()->next();
+  ASSERT_TRUE(frame.has_value());
+  const Event event = decode_event(frame->bytes).value();
+  const RepoOp& op = std::get<Commit>(event).ops.front();
+  EXPECT_EQ(op.action, "update");
+  EXPECT_EQ(op.path, "app.bsky.actor.status/self");
+  EXPECT_TRUE(op.prev.has_value());
+  EXPECT_NE(op.cid, op.prev);
+}
+
 // Spec: atproto repository and sync; protocol.md 3.1 and 5.
 TEST(SimCommit, FieldsAreAsTheSpecWantsThem) {
   auto network = Network::create(of_frames(2'000)).value();

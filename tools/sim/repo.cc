@@ -145,6 +145,15 @@ void Repo::put(std::string path, Bytes record, std::vector<Op>& ops) {
   ops.push_back(std::move(op));
 }
 
+// Two of one millisecond may come out the same, and an update to what was there is none.
+void Repo::update(Collection collection, const RecordContext& context, std::vector<Op>& ops) {
+  for (;;) {
+    put(self_path(collection), make_record(collection, context, random_), ops);
+    if (ops.back().prev != ops.back().cid) return;
+    ops.pop_back();
+  }
+}
+
 // Some key of the collection that may be deleted; false where there is none.
 bool Repo::erase(Collection collection, std::vector<Op>& ops) {
   std::string prefix(traits(collection).nsid);
@@ -212,14 +221,11 @@ void Repo::plan_deed(Deed deed, std::uint64_t micros, std::vector<Op>& ops) {
       if (!erase(Collection::post, ops)) create(Collection::post, micros, ops);
       return;
     case Deed::update_profile:
-      return put(self_path(Collection::profile), make_record(Collection::profile, context, random_),
-                 ops);
+      return update(Collection::profile, context, ops);
     case Deed::update_status:
-      return put(self_path(Collection::status), make_record(Collection::status, context, random_),
-                 ops);
+      return update(Collection::status, context, ops);
     case Deed::update_teal:
-      return put(self_path(Collection::teal_status),
-                 make_record(Collection::teal_status, context, random_), ops);
+      return update(Collection::teal_status, context, ops);
   }
 }
 

@@ -16,6 +16,7 @@
 #include "tools/sim/key_pool.h"
 #include "tools/sim/persona.h"
 #include "tools/sim/random.h"
+#include "tools/sim/record.h"
 #include "tools/sim/slot.h"
 
 namespace standpipe::tools::sim {
@@ -55,6 +56,8 @@ class Repo {
   void plan_deed(Deed deed, std::uint64_t micros, std::vector<Op>& ops);
   void create(Collection collection, std::uint64_t micros, std::vector<Op>& ops);
   void put(std::string path, Bytes record, std::vector<Op>& ops);
+  // Of a record that each account has once; another one than is there.
+  void update(Collection collection, const RecordContext& context, std::vector<Op>& ops);
   bool erase(Collection collection, std::vector<Op>& ops);
   void prune_tree();
 
