@@ -6,9 +6,7 @@
 #include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/beast/websocket/stream.hpp>
@@ -17,8 +15,9 @@
 #include <utility>
 #include <variant>
 
+#include "replay/forward.h"
+#include "replay/http_reply.h"
 #include "replay/http_stream.h"
-#include "replay/status_board.h"
 #include "schema/base/log.h"
 
 namespace standpipe::replay {
@@ -36,14 +35,11 @@ constexpr std::size_t kReadBytesMax = 64 << 10;
 constexpr std::size_t kSmallRequestBytes = 8 << 10;  // is always read
 constexpr std::size_t kFieldsMax = 256;
 constexpr std::size_t kUserAgentBytesMax = 256;
-constexpr std::size_t kDrainBytesMax = 1 << 20;
-constexpr std::chrono::seconds kDrainTimeout{1};
-constexpr std::chrono::milliseconds kEventsLook{100};  // whether there is something new
-constexpr int kEventsBytes = 64 << 10;                 // in the kernel
+constexpr std::size_t kForwardedFieldBytesMax = 8 << 10;
 
 // Beast's grammar, and of the fields only those that matter: what it has no use for it does not
-// keep, bodies above all. (Beast's own container throws, on the thread of the io_context, where a
-// field exceeds 64 KiB.)
+// keep, nor the body of any request but a POST. (Beast's own container throws, on the thread of the
+// io_context, where a field exceeds 64 KiB.)
 class RequestParser final : public http::basic_parser<true> {
  public:
   explicit RequestParser(const HttpOptions& options) {
@@ -63,13 +59,33 @@ class RequestParser final : public http::basic_parser<true> {
     head.websocket_version = websocket_version_;
     head.websocket_key = websocket_key_;
     head.accept = accept_;
+    head.user_agent = user_agent_;
+    head.via = via_;
+    head.preflight_method = preflight_method_;
+    head.preflight_headers = preflight_headers_;
     return head;
+  }
+  // Spec: protocol.md 7.3: what goes on to the upstream. Called once.
+  ForwardCall take_forward_call(ForwardRequest request) {
+    ForwardCall call;
+    call.request = std::move(request);
+    const auto pass_on = [&call](const char* name, std::string& value) {
+      if (!value.empty()) call.headers.emplace_back(name, std::move(value));
+    };
+    pass_on("Accept", accept_);
+    pass_on("User-Agent", user_agent_);
+    pass_on("Authorization", authorization_);
+    pass_on("Via", via_);
+    pass_on("Content-Type", content_type_);
+    call.body = std::move(body_);
+    return call;
   }
   // 11 before the request line has been read.
   unsigned version() const { return version_; }
   const std::string& websocket_key() const { return websocket_key_; }
   const std::string& user_agent() const { return user_agent_; }
   const std::string& forwarded_for() const { return forwarded_for_; }
+  std::size_t body_bytes() const { return body_.size(); }
   bool is_head() const { return method_ == "HEAD"; }
   bool asks_for_upgrade() const { return !upgrade_.empty(); }
 
@@ -109,6 +125,21 @@ class RequestParser final : public http::basic_parser<true> {
       case http::field::accept:
         join(accept_, value);
         break;
+      case http::field::via:
+        join(via_, value);
+        break;
+      case http::field::authorization:
+        authorization_ = value;
+        break;
+      case http::field::content_type:
+        content_type_ = value;
+        break;
+      case http::field::access_control_request_method:
+        preflight_method_ = value;
+        break;
+      case http::field::access_control_request_headers:
+        join(preflight_headers_, value);
+        break;
       case http::field::user_agent:
         user_agent_ = value.substr(0, kUserAgentBytesMax);
         break;
@@ -120,8 +151,12 @@ class RequestParser final : public http::basic_parser<true> {
     }
   }
   void on_header_impl(beast::error_code&) override { is_body_ = true; }
-  std::size_t on_body_impl(Text body, beast::error_code&) override { return body.size(); }
+  std::size_t on_body_impl(Text body, beast::error_code&) override { return take_body(body); }
   std::size_t on_chunk_body_impl(std::uint64_t, Text body, beast::error_code&) override {
+    return take_body(body);
+  }
+  std::size_t take_body(Text body) {
+    if (method_ == "POST") body_ += body;
     return body.size();
   }
   void on_response_impl(int, Text, int, beast::error_code&) override {}
@@ -130,7 +165,8 @@ class RequestParser final : public http::basic_parser<true> {
   void on_finish_impl(beast::error_code&) override {}
 
   std::string method_, target_, connection_, upgrade_, websocket_version_, websocket_key_;
-  std::string accept_, user_agent_, forwarded_for_;
+  std::string accept_, user_agent_, forwarded_for_, via_, authorization_, content_type_;
+  std::string preflight_method_, preflight_headers_, body_;
   std::size_t hosts_ = 0, fields_ = 0;
   unsigned version_ = 11;
   bool is_body_ = false;
@@ -163,8 +199,12 @@ void log_end(std::exception_ptr thrown) {
 
 }  // namespace
 
-std::string server_header(std::string_view version) {
-  return fmt::format("standpipe/{} (atproto-relay)", version);
+ForwardStart HttpHandler::forward(ForwardCall call) {
+  return Refusal{
+      501,
+      {},
+      "MethodNotImplemented",
+      fmt::format("{} is not answered here, and passed on to nobody", call.request.nsid)};
 }
 
 class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
@@ -224,13 +264,15 @@ class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
   };
 
   struct Answer {
-    explicit Answer(const RequestParser& parser)
-        : version(parser.version()), is_to_head(parser.is_head()) {}
+    Answer(const RequestParser& parser, const HttpOptions& options) {
+      terms.version = parser.version();
+      terms.is_to_head = parser.is_head();
+      terms.server = options.server;
+      terms.timeout = options.reply_timeout;
+    }
 
     HttpReply reply;
-    unsigned version;    // of HTTP, as the request's
-    bool is_to_head;     // to a HEAD: without the body
-    bool keeps = false;  // the connection
+    ReplyTerms terms;
   };
 
   static asio::awaitable<void> run(std::shared_ptr<Impl> self, Channel channel) {
@@ -265,17 +307,28 @@ class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
     ++stats_.requests;
     if (answer->reply.status >= 400) ++stats_.refused;
     // The request is done with: the peer may take its time with the reply, but not at our cost.
-    const bool keeps = answer->keeps;
+    bool keeps = answer->terms.keeps;
     if (!keeps) connection.buffer.clear();
     connection.buffer.shrink_to_fit();
     connection.hold(connection.buffer.capacity());
+    ReplyEnd end = ReplyEnd::sent;
     if (answer->reply.events) {
-      co_await send_events(connection, std::move(answer->reply));
-      co_return false;
+      end = co_await send_events(connection.stream, std::move(answer->reply),
+                                 std::move(answer->terms));
+    } else if (answer->reply.forward) {
+      const ForwardEnd sent = co_await send_forward(connection.stream, std::move(answer->reply),
+                                                    std::move(answer->terms));
+      end = sent.end;
+      keeps = sent.keeps;
+      stats_.forwarded_bytes += sent.bytes;
+      if (end == ReplyEnd::broken_off) ++stats_.forwards_failed;
+    } else {
+      end = co_await send_reply(connection.stream, std::move(answer->reply),
+                                std::move(answer->terms));
     }
-    const bool is_sent = co_await send(connection, std::move(*answer));
-    if (!is_sent) co_return false;
-    if (!keeps) co_await drain(connection);
+    if (end == ReplyEnd::timed_out) ++stats_.timeouts;
+    if (end != ReplyEnd::sent || is_stopped_) co_return false;
+    if (!keeps) co_await drain(connection.stream);
     co_return keeps;
   }
 
@@ -286,7 +339,7 @@ class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
     Reading reading = co_await read_request(connection, parser);
     if (is_stopped_ || (!reading.is_whole && !reading.refusal)) co_return answer;
     if (reading.refusal) {
-      answer.emplace(parser);
+      answer.emplace(parser, options_);
       answer->reply = reply_of(*reading.refusal);
       co_return answer;
     }
@@ -302,11 +355,17 @@ class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
       }
       wanted = std::move(*refused);
     }
-    answer.emplace(parser);
+    answer.emplace(parser, options_);
     // Behind a request to upgrade there may be anything but a request.
-    answer->keeps = parser.keep_alive() && !is_last && !parser.asks_for_upgrade();
+    answer->terms.keeps = parser.keep_alive() && !is_last && !parser.asks_for_upgrade();
     if (auto* plain = std::get_if<PlainRoute>(&wanted)) {
       HttpReply reply = co_await handler_.handle(std::move(*plain));
+      answer->reply = std::move(reply);
+    } else if (const auto* preflight = std::get_if<Preflight>(&wanted)) {
+      answer->reply = reply_of(*preflight);
+    } else if (auto* forward = std::get_if<ForwardRequest>(&wanted)) {
+      ForwardCall call = parser.take_forward_call(std::move(*forward));
+      HttpReply reply = co_await pass_on(connection, std::move(call));
       answer->reply = std::move(reply);
     } else {
       const Refusal& refusal = std::get<Refusal>(wanted);
@@ -316,6 +375,20 @@ class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
       answer->reply = page ? std::move(*page) : reply_of(refusal);
     }
     co_return answer;
+  }
+
+  asio::awaitable<HttpReply> pass_on(Connection& connection, ForwardCall call) {
+    call.address = connection.peer.address;
+    for (const auto& [name, value] : call.headers) {
+      if (value.size() > kForwardedFieldBytesMax) co_return reply_of(too_large_head());
+    }
+    ForwardStart started = handler_.forward(std::move(call));
+    if (const auto* refusal = std::get_if<Refusal>(&started)) co_return reply_of(*refusal);
+    auto forward = std::get<std::shared_ptr<Forward>>(std::move(started));
+    ++stats_.forwards;
+    HttpReply reply = co_await begin_forward(connection.stream, std::move(forward));
+    if (!reply.forward) ++stats_.forwards_failed;
+    co_return reply;
   }
 
   asio::awaitable<Reading> read_request(Connection& connection, RequestParser& parser) {
@@ -351,7 +424,7 @@ class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
           std::min(std::clamp(buffer.capacity() - buffer.size(), kReadBytesMin, kReadBytesMax),
                    limit - used);
       const auto room = buffer.prepare(size);
-      connection.hold(buffer.capacity() + head_bytes);
+      connection.hold(buffer.capacity() + head_bytes + parser.body_bytes());
       if (request_bytes_ > options_.request_bytes_total_max &&
           connection.held > kSmallRequestBytes) {
         reading.refusal = overloaded();
@@ -361,75 +434,6 @@ class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
       if (ec == asio::error::timed_out) ++stats_.timeouts;
       if (ec || is_stopped_) co_return reading;
       buffer.commit(size_read);
-    }
-  }
-
-  http::response<http::string_body> response_of(Answer answer) const {
-    http::response<http::string_body> response;
-    response.version(answer.version);
-    response.result(static_cast<unsigned>(answer.reply.status));
-    response.set(http::field::server, options_.server);
-    response.set(http::field::access_control_allow_origin, "*");
-    response.set(http::field::content_type, answer.reply.content_type);
-    for (const auto& [name, value] : answer.reply.headers) response.set(name, value);
-    response.body() = std::move(answer.reply.body);
-    response.prepare_payload();
-    response.keep_alive(answer.keeps);
-    if (answer.is_to_head) response.body().clear();  // its length has been stated
-    return response;
-  }
-
-  asio::awaitable<bool> send(Connection& connection, Answer answer) {
-    const http::response<http::string_body> response = response_of(std::move(answer));
-    connection.stream.expires_after(options_.reply_timeout);
-    auto [ec, size] = co_await http::async_write(connection.stream, response, kNet);
-    if (ec == asio::error::timed_out) ++stats_.timeouts;
-    co_return !ec && !is_stopped_;
-  }
-
-  // Until the peer does not take them any more. Spec: HTML, "Server-sent events".
-  asio::awaitable<void> send_events(Connection& connection, HttpReply reply) {
-    http::response<http::empty_body> response;
-    response.version(11);
-    response.set(http::field::server, options_.server);
-    response.set(http::field::content_type, reply.content_type);
-    for (const auto& [name, value] : reply.headers) response.set(name, value);
-    response.keep_alive(false);
-    // Who does not read is found out soon, and costs little until then.
-    beast::error_code ignored;
-    connection.stream.channel().socket().set_option(
-        asio::socket_base::send_buffer_size(kEventsBytes), ignored);
-    connection.stream.expires_after(options_.reply_timeout);
-    auto [head_ec, head_size] = co_await http::async_write(connection.stream, response, kNet);
-    if (head_ec) co_return;
-    asio::steady_timer timer(connection.stream.get_executor());
-    for (std::uint64_t seen = 0; !is_stopped_;) {
-      const std::optional<StatusBoard::Event> event = reply.events->after(seen);
-      if (event) {
-        seen = event->number;
-        connection.stream.expires_after(options_.reply_timeout);
-        const asio::const_buffer bytes = asio::buffer(*event->text);
-        auto [ec, size] = co_await asio::async_write(connection.stream, bytes, kNet);
-        if (ec == asio::error::timed_out) ++stats_.timeouts;
-        if (ec) co_return;
-      } else {
-        connection.stream.expires_never();
-        timer.expires_after(kEventsLook);
-        auto [ec] = co_await timer.async_wait(kNet);
-        if (ec) co_return;
-      }
-    }
-  }
-
-  // Closing with unread input sends a reset, which can overtake the reply: so it is read first.
-  asio::awaitable<void> drain(Connection& connection) {
-    if (!connection.stream.channel().end_writing()) co_return;
-    connection.stream.expires_after(kDrainTimeout);
-    for (std::size_t drained = 0; drained < kDrainBytesMax;) {
-      const auto room = connection.buffer.prepare(kReadBytesMin);
-      auto [ec, size] = co_await connection.stream.async_read_some(room, kNet);
-      if (ec || is_stopped_) co_return;
-      drained += size;
     }
   }
 

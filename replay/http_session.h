@@ -1,7 +1,7 @@
 // HTTP on the public listener: from an accepted socket to a reply, or to a subscriber.
 //
 // Beast reads requests and performs the WebSocket handshake; a socket that has become a
-// subscriber's leaves for good. http_session.cc is one of the two files of this folder that
+// subscriber's leaves for good. http_session.cc and http_reply.cc are the files of this folder that
 // include Beast.
 #pragma once
 
@@ -16,20 +16,18 @@
 #include <string_view>
 
 #include "replay/channel.h"
+#include "replay/forward.h"
 #include "replay/request.h"
 #include "replay/trusted_proxies.h"
 #include "schema/base/bytes.h"
 
 namespace standpipe::replay {
 
-// "standpipe/0.1.0 (atproto-relay)". The token keeps relays from crawling us as if we were a PDS.
-std::string server_header(std::string_view version);
-
 struct HttpOptions {
   std::string server = "standpipe (atproto-relay)";  // the Server header of all replies
   TrustedProxies trusted_proxies{};
   std::size_t head_bytes_max = 512 << 10;  // request line and fields; more: 431
-  std::size_t body_bytes_max = 64 << 10;   // read and ignored; more: 413
+  std::size_t body_bytes_max = 64 << 10;   // passed on, or read and ignored; more: 413
   std::size_t requests_max = 100;          // on one connection, which is closed then
   // For a whole request to arrive, from accept, from the end of TLS's handshake, or from the end of
   // the reply before: so also how long an idle connection is kept. For that handshake likewise.
@@ -59,6 +57,8 @@ class HttpHandler {
   virtual boost::asio::awaitable<HttpReply> handle(PlainRoute route) = 0;
   // GET of a target that is none of the routes; nullopt: 404. `target` as it came.
   virtual std::optional<HttpReply> page(std::string_view /*target*/) { return std::nullopt; }
+  // The request is passed on to an upstream; this begins it, or says why not.
+  virtual ForwardStart forward(ForwardCall call);
   // Before the handshake: no such stream, no room. nullopt lets it pass; on_upgrade follows unless
   // the connection is lost meanwhile, so what is reserved here belongs into `peer.place`, which the
   // connection holds until then.
@@ -73,9 +73,12 @@ struct HttpStats {
   std::uint64_t request_bytes = 0;  // held by them now
   std::uint64_t requests = 0;       // answered, upgrades included
   std::uint64_t upgrades = 0;
-  std::uint64_t refused = 0;       // answered with 4xx or 5xx
-  std::uint64_t timeouts = 0;      // closed for being slow
-  std::uint64_t tls_failures = 0;  // handshakes of TLS that came to nothing, slow ones apart
+  std::uint64_t refused = 0;          // answered with 4xx or 5xx
+  std::uint64_t timeouts = 0;         // closed for being slow
+  std::uint64_t forwards = 0;         // passed on to an upstream, ever
+  std::uint64_t forwards_failed = 0;  // of these: no answer, or not all of it
+  std::uint64_t forwarded_bytes = 0;  // of the bodies of the answers
+  std::uint64_t tls_failures = 0;     // handshakes of TLS that came to nothing, slow ones apart
 };
 
 // The HTTP connections of one network thread. All calls on that thread, which is the one that runs

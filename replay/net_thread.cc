@@ -104,6 +104,9 @@ class NetThread::Impl final : public SubscriberHost, public HttpHandler {
       now.requests = http.requests;
       now.requests_refused = http.refused;
       now.request_timeouts = http.timeouts;
+      now.forwards = http.forwards;
+      now.forwards_failed = http.forwards_failed;
+      now.forwarded_bytes = http.forwarded_bytes;
       told.set_value(now);
     });
     return answer.get();
@@ -149,6 +152,10 @@ class NetThread::Impl final : public SubscriberHost, public HttpHandler {
   asio::awaitable<HttpReply> handle(PlainRoute route) override { co_return server_.answer(route); }
 
   std::optional<HttpReply> page(std::string_view target) override { return server_.page(target); }
+
+  ForwardStart forward(ForwardCall call) override {
+    return server_.forward(io_.get_executor(), std::move(call));
+  }
 
   std::optional<Refusal> admit(const SubscribeRequest& request, Peer& peer) override {
     const auto feed = server_.feeds().find(request.stream, request.kind, request.epoch);

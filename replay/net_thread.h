@@ -12,6 +12,7 @@
 #include "replay/backfill.h"
 #include "replay/egress.h"
 #include "replay/feed.h"
+#include "replay/forward.h"
 #include "replay/http_session.h"
 #include "replay/options.h"
 #include "replay/stats.h"
@@ -35,6 +36,7 @@ class ServerContext {
   virtual HttpReply answer(const PlainRoute& route) = 0;
   virtual std::optional<HttpReply> page(std::string_view target) = 0;
   virtual bool is_catching_up(const std::string& stream) = 0;
+  virtual ForwardStart forward(const boost::asio::any_io_executor& executor, ForwardCall call) = 0;
   // Room for one more subscriber from that address; what was taken must be given back.
   virtual std::optional<Refusal> take_place(const boost::asio::ip::address& address) = 0;
   virtual void give_place_back(const boost::asio::ip::address& address) = 0;

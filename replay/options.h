@@ -32,6 +32,8 @@ struct ServerOptions {
   std::uint64_t egress_max = 0;                 // bytes per second, all subscribers; 0: none
   std::uint64_t egress_per_subscriber_max = 0;  // likewise, each
   std::size_t request_head_bytes_max = 512 << 10;
+  std::size_t forwards_max = 64;  // requests that are passed on to upstreams, at once
+  std::size_t forwards_per_address_max = 8;
   LiveLog::Limits live_log;  // of each stream
 
   // -- Changes speed ------------------------------------------------------------------------------

@@ -6,8 +6,8 @@
 #include <charconv>
 #include <functional>
 #include <initializer_list>
+#include <iterator>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <span>
 #include <system_error>
 #include <type_traits>
@@ -24,6 +24,8 @@ constexpr std::string_view kSubscribeRepos = "com.atproto.sync.subscribeRepos";
 constexpr std::string_view kSubscribeLabels = "com.atproto.label.subscribeLabels";
 constexpr std::size_t kSegmentsMax = 8;  // of a path; the longest that we know has six
 constexpr std::size_t kStreamNameBytesMax = 64;
+constexpr std::size_t kForwardedQueryBytesMax = 8 << 10;
+constexpr std::size_t kPreflightHeadersBytesMax = 4 << 10;
 constexpr std::int64_t kMaxLagSecondsMax = 1'000'000'000;
 
 Error invalid(std::string text) { return Error{Errc::invalid, std::move(text)}; }
@@ -346,6 +348,79 @@ Route route_subscribe(const RequestHead& head, std::string_view nsid, SubscribeR
   return route_of(parse_subscribe(std::move(request), query));
 }
 
+Refusal only(std::string_view method) {
+  return refusal(405, "MethodNotAllowed", fmt::format("only {} is served here", method),
+                 {{"Allow", std::string(method)}});
+}
+
+// -- What is passed on ----------------------------------------------------------------------------
+
+constexpr ForwardedEndpoint kForwarded[] = {
+    {"com.atproto.sync.getRepo"},
+    {"com.atproto.sync.getRepoStatus"},
+    {"com.atproto.sync.getLatestCommit"},
+    {"com.atproto.sync.listRepos"},
+    {"com.atproto.sync.listHosts"},
+    {"com.atproto.sync.getHostStatus"},
+    {"com.atproto.sync.requestCrawl", /*is_procedure=*/true}};
+
+const ForwardedEndpoint* find_forwarded(std::string_view nsid) {
+  const auto* const found =
+      std::find_if(std::begin(kForwarded), std::end(kForwarded),
+                   [&](const ForwardedEndpoint& endpoint) { return endpoint.nsid == nsid; });
+  return found == std::end(kForwarded) ? nullptr : found;
+}
+
+Route route_forward(const RequestHead& head, const ForwardedEndpoint& endpoint, std::string stream,
+                    std::string_view query) {
+  const std::string_view method = endpoint.is_procedure ? "POST" : "GET";
+  if (head.method != method) return only(method);
+  // Who names a relay has been passed on already, or is one: it might be the very upstream that we
+  // would ask.
+  if (head.via.find(kRelayToken) != std::string_view::npos ||
+      head.user_agent.find(kRelayToken) != std::string_view::npos) {
+    return refusal(508, "LoopDetected",
+                   fmt::format("{} is not passed on for a relay (Via or User-Agent says {}): ask "
+                               "the upstream itself",
+                               endpoint.nsid, kRelayToken));
+  }
+  if (query.size() > kForwardedQueryBytesMax) {
+    return refusal(
+        414, "URITooLong",
+        fmt::format("a query of at most {} bytes is passed on", kForwardedQueryBytesMax));
+  }
+  const bool is_printable = std::all_of(query.begin(), query.end(), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte > ' ' && byte < 0x7F;
+  });
+  if (!is_printable) return bad_request("the query must be percent-encoded");
+  ForwardRequest request;
+  request.stream = std::move(stream);
+  request.nsid = endpoint.nsid;
+  request.query = query;
+  request.is_post = endpoint.is_procedure;
+  return request;
+}
+
+// -- Paths ----------------------------------------------------------------------------------------
+
+// What stands in front of a path: /stream/NAME and perhaps /epoch/N. Taken off it.
+std::optional<Refusal> take_stream(std::span<const std::string>& path, SubscribeRequest& request) {
+  if (path.size() < 3 || path[0] != "stream") return std::nullopt;
+  request.stream = path[1];
+  if (!is_stream_name(request.stream)) {
+    return not_found(fmt::format("no such stream: {}", quoted_for_error(request.stream)));
+  }
+  path = path.subspan(2);
+  if (path.size() < 3 || path[0] != "epoch") return std::nullopt;
+  request.epoch = parse_epoch(path[1]);
+  if (!request.epoch) {
+    return not_found(fmt::format("no such epoch: {}", quoted_for_error(path[1])));
+  }
+  path = path.subspan(2);
+  return std::nullopt;
+}
+
 }  // namespace
 
 bool has_token(std::string_view list, std::string_view token) {
@@ -355,45 +430,41 @@ bool has_token(std::string_view list, std::string_view token) {
   return false;
 }
 
-HttpReply reply_of(const Refusal& refusal) {
-  HttpReply reply;
-  reply.status = refusal.status;
-  reply.headers = refusal.headers;
-  // Whatever the message quotes, the reply is JSON.
-  const nlohmann::json body{{"error", refusal.error}, {"message", refusal.message}};
-  reply.body = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  return reply;
-}
+std::span<const ForwardedEndpoint> forwarded_endpoints() { return kForwarded; }
 
 Route route(const RequestHead& head) {
-  if (head.method != "GET") {
-    return refusal(405, "MethodNotAllowed", "only GET is served here", {{"Allow", "GET"}});
+  if (head.method == "OPTIONS" && !head.preflight_method.empty()) {
+    const bool is_list =
+        head.preflight_headers.size() <= kPreflightHeadersBytesMax &&
+        std::all_of(head.preflight_headers.begin(), head.preflight_headers.end(), [](char c) {
+          return is_ascii_alphanumeric(c) || c == '-' || c == '_' || c == ',' || c == ' ';
+        });
+    return Preflight{std::string(is_list ? head.preflight_headers : std::string_view())};
   }
-  if (head.hosts > 1 || (head.is_http_1_1 && head.hosts == 0)) {
-    return bad_request("a request must have one Host");  // Spec: RFC 9112 3.2
-  }
+  const bool is_get = head.method == "GET";
+  if (!is_get && head.method != "POST") return only("GET");
   auto target = parse_target(head.target);
-  if (!target) return bad_request(target.error().detail);
+  if (!target) return is_get ? bad_request(target.error().detail) : only("GET");
 
   std::span<const std::string> path = target->path;
   SubscribeRequest subscribe;
-  std::string& stream = subscribe.stream;
-  std::optional<storage::EpochNumber>& epoch = subscribe.epoch;
-  if (path.size() >= 3 && path[0] == "stream") {
-    stream = path[1];
-    if (!is_stream_name(stream)) {
-      return not_found(fmt::format("no such stream: {}", quoted_for_error(stream)));
-    }
-    path = path.subspan(2);
-    if (path.size() >= 3 && path[0] == "epoch") {
-      epoch = parse_epoch(path[1]);
-      if (!epoch) return not_found(fmt::format("no such epoch: {}", quoted_for_error(path[1])));
-      path = path.subspan(2);
-    }
+  std::optional<Refusal> refused = take_stream(path, subscribe);
+  const bool is_xrpc = !refused && path.size() == 2 && path[0] == "xrpc";
+  const ForwardedEndpoint* const forwarded =
+      is_xrpc && !subscribe.epoch ? find_forwarded(path[1]) : nullptr;
+  if (!is_get && forwarded == nullptr) return only("GET");
+  if (head.hosts > 1 || (head.is_http_1_1 && head.hosts == 0)) {
+    return bad_request("a request must have one Host");  // Spec: RFC 9112 3.2
+  }
+  if (refused) return std::move(*refused);
+  if (forwarded != nullptr) {
+    return route_forward(head, *forwarded, std::move(subscribe.stream), target->query);
+  }
+  if (!subscribe.stream.empty()) {
     if (path.size() == 1 && path[0] == "gaps") {
       GapsRequest gaps;
-      gaps.stream = std::move(stream);
-      gaps.epoch = epoch;
+      gaps.stream = std::move(subscribe.stream);
+      gaps.epoch = subscribe.epoch;
       return route_of(parse_gaps(std::move(gaps), target->query));
     }
   } else if (path.size() == 1 && path[0].empty()) {
@@ -402,9 +473,7 @@ Route route(const RequestHead& head) {
              (path.size() == 1 || (path.size() == 2 && path[0] == "xrpc"))) {
     return route_of(parse_health(target->query));
   }
-  if (path.size() == 2 && path[0] == "xrpc") {
-    return route_subscribe(head, path[1], std::move(subscribe), target->query);
-  }
+  if (is_xrpc) return route_subscribe(head, path[1], std::move(subscribe), target->query);
   return not_found(fmt::format("nothing is at {}; see /", quoted_for_error(head.target)));
 }
 

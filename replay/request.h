@@ -9,19 +9,18 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <variant>
 #include <vector>
 
+#include "replay/reply.h"
 #include "schema/frame_filter.h"
 #include "schema/seq.h"
 #include "storage/types.h"
 
 namespace standpipe::replay {
-
-class StatusBoard;
 
 inline constexpr std::size_t kGapsMax = 1000;  // gaps in one reply
 inline constexpr std::chrono::seconds kProgressMax{3600};
@@ -37,28 +36,11 @@ struct RequestHead {
   std::string_view websocket_version;
   std::string_view websocket_key;
   std::string_view accept;
+  std::string_view user_agent;
+  std::string_view via;
+  std::string_view preflight_method;   // Access-Control-Request-Method
+  std::string_view preflight_headers;  // Access-Control-Request-Headers
 };
-
-using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
-
-// A request that is turned down: the body is {"error": error, "message": message}.
-struct Refusal {
-  int status = 400;
-  HttpHeaders headers;
-  std::string error;    // XRPC name: "InvalidRequest"
-  std::string message;  // for people
-};
-
-struct HttpReply {
-  int status = 200;
-  std::string content_type = "application/json";
-  HttpHeaders headers;  // besides those that every reply has
-  std::string body;
-  // In place of a body: its events, for as long as the peer takes them and holds `place`.
-  std::shared_ptr<const StatusBoard> events = nullptr;
-  std::shared_ptr<void> place = nullptr;
-};
-HttpReply reply_of(const Refusal& refusal);
 
 // Parameters are percent-decoded; a `+` stands for itself. A parameter of one value that comes
 // twice is refused; one whose value is empty is as if it had not come.
@@ -90,7 +72,23 @@ struct BannerRequest {
 };
 
 using PlainRoute = std::variant<GapsRequest, HealthRequest, BannerRequest>;
-using Route = std::variant<SubscribeRequest, PlainRoute, Refusal>;
+
+// An endpoint of a host whose answer the upstream of a stream has, not the archive.
+struct ForwardRequest {
+  std::string stream;    // empty: the first of its kind, which is repos
+  std::string nsid;      // one of forwarded_endpoints()
+  std::string query;     // as it came, without the '?'; printable, without spaces
+  bool is_post = false;  // a procedure
+};
+
+struct ForwardedEndpoint {
+  std::string_view nsid;
+  bool is_procedure = false;  // POST, else GET
+};
+// Spec: protocol.md 7.3: what rainbow proxies to its relay.
+std::span<const ForwardedEndpoint> forwarded_endpoints();
+
+using Route = std::variant<SubscribeRequest, PlainRoute, ForwardRequest, Preflight, Refusal>;
 
 Route route(const RequestHead& head);
 

@@ -11,10 +11,10 @@
 #include <boost/asio/steady_timer.hpp>
 #include <future>
 #include <map>
-#include <mutex>
 #include <thread>
 #include <utility>
 
+#include "replay/address_places.h"
 #include "replay/listen_address.h"
 #include "replay/net_thread.h"
 #include "replay/pages.h"
@@ -63,20 +63,12 @@ class Server::Impl final : public ServerContext {
         options_(std::move(options)),
         hooks_(std::move(hooks)),
         version_(version),
+        places_(connections_possible(), options_.connections_per_address_max),
+        forward_places_(std::make_shared<AddressPlaces>(options_.forwards_max,
+                                                        options_.forwards_per_address_max)),
         feeds_(archive, with_short_segments(options_.live_log)),
         egress_(options_.egress_max, monotonic_ms()),
         pool_(std::make_unique<ReadPool>(options_.read_threads)) {
-    const std::size_t descriptors = raise_descriptor_limit();
-    const std::size_t room = descriptors > 2 * kDescriptorsReserved
-                                 ? descriptors - kDescriptorsReserved
-                                 : descriptors / 2;
-    if (options_.connections_max > room) {
-      log_warn(
-          fmt::format("connections are limited to {} instead of {}: {} descriptors are allowed "
-                      "(ulimit -n)",
-                      room, options_.connections_max, descriptors));
-      options_.connections_max = room;
-    }
     if (options_.network_threads == 0) {
       options_.network_threads =
           std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, kNetworkThreadsMax);
@@ -162,10 +154,13 @@ class Server::Impl final : public ServerContext {
     if (is_stopped_) return sum;
     for (const auto& thread : threads_) add(sum, thread->stats());
     sum.reads_pending = pool_->pending();
-    const std::lock_guard lock(places_mutex_);
+    const AddressPlaces::Stats places = places_.stats();
     sum.accepted = accepted_;
-    sum.refused_address = refused_address_;
-    sum.refused_total = refused_total_;
+    sum.refused_address = places.refused_address;
+    sum.refused_total = places.refused_total + refused_unheard_;
+    const AddressPlaces::Stats forwards = forward_places_->stats();
+    sum.forwards_open = forwards.taken;
+    sum.forwards_refused = forwards.refused_address + forwards.refused_total;
     return sum;
   }
 
@@ -210,34 +205,67 @@ class Server::Impl final : public ServerContext {
   }
 
   std::optional<Refusal> take_place(const asio::ip::address& address) override {
-    const std::lock_guard lock(places_mutex_);
-    const HttpHeaders retry{{"Retry-After", std::string(kRetryAfterSeconds)}};
-    if (places_taken_ >= options_.connections_max) {
-      ++refused_total_;
-      return Refusal{
-          503, retry, "ServiceUnavailable",
-          fmt::format("this host serves at most {} connections", options_.connections_max)};
-    }
-    std::size_t& own = places_[address];
-    if (own >= options_.connections_per_address_max) {
-      ++refused_address_;
-      return Refusal{429, retry, "RateLimitExceeded",
-                     fmt::format("this host serves at most {} connections from one address",
-                                 options_.connections_per_address_max)};
-    }
-    ++own;
-    ++places_taken_;
-    return std::nullopt;
+    return refusal_of(places_.take(address), "serves", "connections", options_.connections_max,
+                      options_.connections_per_address_max);
   }
 
-  void give_place_back(const asio::ip::address& address) override {
-    const std::lock_guard lock(places_mutex_);
-    --places_taken_;
-    const auto own = places_.find(address);
-    if (--own->second == 0) places_.erase(own);
+  void give_place_back(const asio::ip::address& address) override { places_.give_back(address); }
+
+  ForwardStart forward(const asio::any_io_executor& executor, ForwardCall call) override {
+    const auto feed = feeds_.find(call.request.stream, storage::StreamKind::repos, std::nullopt);
+    if (!feed && feed.error().code != Errc::unsupported) {
+      return Refusal{404, {}, "NotFound", feed.error().detail};
+    }
+    if (!feed || !hooks_.forward) {
+      return Refusal{501,
+                     {},
+                     "MethodNotImplemented",
+                     fmt::format("{} is for an upstream to answer, and this host passes nothing on",
+                                 call.request.nsid)};
+    }
+    call.request.stream = (*feed)->name;
+    const asio::ip::address address = call.address;
+    const auto taken = forward_places_->take(address);
+    if (auto refused = refusal_of(taken, "passes on", "requests", options_.forwards_max,
+                                  options_.forwards_per_address_max)) {
+      return std::move(*refused);
+    }
+    std::shared_ptr<void> place(
+        nullptr, [places = forward_places_, address](void*) { places->give_back(address); });
+    return hooks_.forward(executor, std::move(call), std::move(place));
   }
 
  private:
+  // Lowers options_.connections_max to what there are descriptors for.
+  std::size_t connections_possible() {
+    const std::size_t descriptors = raise_descriptor_limit();
+    const std::size_t room = descriptors > 2 * kDescriptorsReserved
+                                 ? descriptors - kDescriptorsReserved
+                                 : descriptors / 2;
+    if (options_.connections_max > room) {
+      log_warn(
+          fmt::format("connections are limited to {} instead of {}: {} descriptors are allowed "
+                      "(ulimit -n)",
+                      room, options_.connections_max, descriptors));
+      options_.connections_max = room;
+    }
+    return options_.connections_max;
+  }
+
+  static std::optional<Refusal> refusal_of(AddressPlaces::Taken taken, std::string_view does,
+                                           std::string_view what, std::size_t total_max,
+                                           std::size_t per_address_max) {
+    if (taken == AddressPlaces::Taken::place) return std::nullopt;
+    const HttpHeaders retry{{"Retry-After", std::string(kRetryAfterSeconds)}};
+    if (taken == AddressPlaces::Taken::full) {
+      return Refusal{503, retry, "ServiceUnavailable",
+                     fmt::format("this host {} at most {} {}", does, total_max, what)};
+    }
+    return Refusal{
+        429, retry, "RateLimitExceeded",
+        fmt::format("this host {} at most {} {} from one address", does, per_address_max, what)};
+  }
+
   static void add(ServerStats& sum, const ServerStats& one) {
     sum.connections += one.connections;
     sum.subscribers += one.subscribers;
@@ -258,6 +286,9 @@ class Server::Impl final : public ServerContext {
     sum.requests += one.requests;
     sum.requests_refused += one.requests_refused;
     sum.request_timeouts += one.request_timeouts;
+    sum.forwards += one.forwards;
+    sum.forwards_failed += one.forwards_failed;
+    sum.forwarded_bytes += one.forwarded_bytes;
   }
 
   void wake() {
@@ -344,10 +375,7 @@ class Server::Impl final : public ServerContext {
             return;
           }
           const bool is_too_many = is_crowded();
-          {
-            const std::lock_guard lock(places_mutex_);
-            ++(is_too_many ? refused_total_ : accepted_);
-          }
+          ++(is_too_many ? refused_unheard_ : accepted_);
           if (!is_too_many) {
             TlsContextPtr tls = listener.is_tls ? certificate_->context() : nullptr;
             thread.serve(std::move(socket), std::move(tls));
@@ -362,10 +390,11 @@ class Server::Impl final : public ServerContext {
   const std::string version_;
   const std::shared_ptr<StatusBoard> board_ = std::make_shared<StatusBoard>();
 
-  mutable std::mutex places_mutex_;                  // guards the lines up to the next empty one
-  std::map<asio::ip::address, std::size_t> places_;  // given back up to the end of the threads
-  std::size_t places_taken_ = 0;
-  std::uint64_t accepted_ = 0, refused_address_ = 0, refused_total_ = 0;
+  // Given back up to the end of the threads.
+  AddressPlaces places_;
+  // These perhaps later: see ServerHooks::forward.
+  const std::shared_ptr<AddressPlaces> forward_places_;
+  std::atomic<std::uint64_t> accepted_ = 0, refused_unheard_ = 0;  // counted by the accept thread
 
   Feeds feeds_;
   SharedBucket egress_;

@@ -5,6 +5,7 @@
 //                 archive --> read pool ------+
 #pragma once
 
+#include <boost/asio/any_io_executor.hpp>
 #include <cstddef>
 #include <functional>
 #include <map>
@@ -13,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "replay/forward.h"
 #include "replay/health.h"
 #include "replay/options.h"
 #include "replay/stats.h"
@@ -26,6 +28,12 @@ struct ServerHooks {
   std::function<HealthReport()> health;  // required
   // Whether more is about to come from the stream's upstream; null: never.
   std::function<bool(std::string_view stream)> is_catching_up;
+  // Begins to pass a request on to the upstream of the stream that it names, for the thread of the
+  // executor, or says why not. `place` is to be held for as long as anything is under way, also
+  // where that outlives the server. Null: nothing is passed on.
+  std::function<ForwardStart(const boost::asio::any_io_executor& executor, ForwardCall call,
+                             std::shared_ptr<void> place)>
+      forward;
 };
 
 struct ListenAddresses {

@@ -43,4 +43,12 @@ bool has_unacknowledged(int fd) {
   return ::ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0;
 }
 
+bool has_peer_left(int fd) {
+  constexpr int kEstablished = 1;  // TCP_ESTABLISHED, which only the other header has
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return true;
+  return info.tcpi_state != kEstablished;
+}
+
 }  // namespace standpipe::replay

@@ -15,5 +15,8 @@ void prepare_subscriber_socket(int fd, std::chrono::milliseconds user_timeout);
 std::optional<std::uint64_t> acknowledged_bytes(int fd);
 // Whether bytes that we wrote wait for the peer.
 bool has_unacknowledged(int fd);
+// Whether the peer has ended its direction, or the connection is gone: nobody waits any more for
+// what we would send. (A peer may go on to read; those that ask us by HTTP do not.)
+bool has_peer_left(int fd);
 
 }  // namespace standpipe::replay

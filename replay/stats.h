@@ -50,6 +50,13 @@ struct ServerStats {
   std::uint64_t requests = 0;          // answered, handshakes included
   std::uint64_t requests_refused = 0;  // answered with 4xx or 5xx
   std::uint64_t request_timeouts = 0;  // closed for being slow
+
+  // Of requests that an upstream answers:
+  std::uint64_t forwards_open = 0;     // under way
+  std::uint64_t forwards = 0;          // passed on, ever
+  std::uint64_t forwards_failed = 0;   // of these: no answer, or not all of it
+  std::uint64_t forwards_refused = 0;  // too many at once, of one address or in total
+  std::uint64_t forwarded_bytes = 0;   // of the bodies of the answers
 };
 
 }  // namespace standpipe::replay

@@ -3,6 +3,7 @@
 // Input: a target, "/xrpc/com.atproto.sync.subscribeRepos?cursor=5".
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -67,8 +68,23 @@ struct Judge {
   }
   std::string operator()(const BannerRequest&) const { return "banner"; }
   std::string operator()(const PlainRoute& plain) const { return std::visit(*this, plain); }
+  std::string operator()(const ForwardRequest& request) const {
+    const auto known = forwarded_endpoints();
+    STANDPIPE_ASSERT(std::any_of(known.begin(), known.end(),
+                                 [&](const ForwardedEndpoint& endpoint) {
+                                   return endpoint.nsid == request.nsid && !endpoint.is_procedure;
+                                 }),
+                     "another endpoint is passed on");
+    STANDPIPE_ASSERT(std::all_of(request.query.begin(), request.query.end(),
+                                 [](char c) { return c > ' ' && c < 0x7F; }),
+                     "a query that is no part of a request line");
+    return fmt::format("forward {} {}", request.stream, request.nsid);
+  }
+  std::string operator()(const Preflight&) const { return "preflight"; }
   std::string operator()(const Refusal& refusal) const {
-    STANDPIPE_ASSERT(refusal.status == 400 || refusal.status == 404, "no such refusal");
+    STANDPIPE_ASSERT(refusal.status == 400 || refusal.status == 404 || refusal.status == 405 ||
+                         refusal.status == 414,
+                     "no such refusal");
     const HttpReply reply = reply_of(refusal);
     STANDPIPE_ASSERT(nlohmann::json::accept(reply.body), "a refusal that is not JSON");
     STANDPIPE_ASSERT(reply.body.size() < 1000, "a refusal as long as the request");
@@ -106,6 +122,8 @@ void check(std::string_view target) {
   }
   if (!target.starts_with('/') || has_escapes(target)) return;
   const std::string again = std::visit(Judge(), route(head_of(encoded(target))));
+  // Of what is passed on the query is taken as it came, or refused.
+  if (judged.starts_with("forward ") || again.starts_with("forward ")) return;
   STANDPIPE_ASSERT(again == judged, judged + " is, encoded, " + again);
 }
 

@@ -120,7 +120,7 @@ TEST_F(ServeHttp, OtherMethodsAre405) {
 
 TEST_F(ServeHttp, UnknownPathsAndStreamsAre404) {
   given_served(1, 10);
-  for (const char* path : {"/nothing", "/xrpc", "/xrpc/", "/xrpc/com.atproto.sync.getRepo",
+  for (const char* path : {"/nothing", "/xrpc", "/xrpc/", "/xrpc/com.atproto.sync.getBlob",
                            "/stream/repos", "/stream/repos/xrpc/x", "/stream/repos/epoch/1"}) {
     SCOPED_TRACE(path);
     expect_refusal(path, 404, "NotFound");

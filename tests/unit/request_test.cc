@@ -125,7 +125,7 @@ TEST(Request, TheAbsoluteFormIsReadAsItsPath) {
 
 TEST(Request, UnknownPathsAreNotFound) {
   for (const std::string target :
-       {"/x", "/xrpc", "/xrpc/", "/xrpc/com.atproto.sync.getRepo?did=x",
+       {"/x", "/xrpc", "/xrpc/", "/xrpc/com.atproto.sync.getBlob?did=x",
         "/xrpc/com.atproto.sync.subscribeRepos/", "//xrpc/_health", "/stream", "/stream/repos",
         "/stream/repos/xrpc", "/stream/repos/xrpc/_health", "/stream/repos/epoch/1",
         "/stream/repos/epoch/0/gaps", "/stream/repos/epoch/x/gaps", "/stream/repos/epoch/-1/gaps",
@@ -138,9 +138,66 @@ TEST(Request, UnknownPathsAreNotFound) {
 }
 
 TEST(Request, AnUnknownMethodNamesThoseThatAreServed) {
-  EXPECT_EQ(refusal(plain("/xrpc/com.atproto.sync.getRepo")).message,
-            "\"com.atproto.sync.getRepo\" is not served here; com.atproto.sync.subscribeRepos and "
+  EXPECT_EQ(refusal(plain("/xrpc/com.atproto.sync.getBlob")).message,
+            "\"com.atproto.sync.getBlob\" is not served here; com.atproto.sync.subscribeRepos and "
             "com.atproto.label.subscribeLabels are");
+}
+
+TEST(Request, WhatOnlyAnUpstreamKnowsIsPassedOnAsItCame) {
+  for (const std::string name :
+       {"getRepo", "getRepoStatus", "getLatestCommit", "listRepos", "listHosts", "getHostStatus"}) {
+    const auto request =
+        std::get<ForwardRequest>(route(plain("/xrpc/com.atproto.sync." + name + "?did=a%3Ab&c=+")));
+    EXPECT_EQ(request.stream, "");
+    EXPECT_EQ(request.nsid, "com.atproto.sync." + name);
+    EXPECT_EQ(request.query, "did=a%3Ab&c=+");
+    EXPECT_FALSE(request.is_post);
+  }
+  RequestHead crawl = plain("/stream/a.b/xrpc/com.atproto.sync.requestCrawl");
+  EXPECT_EQ(refusal(crawl).status, 405);
+  EXPECT_EQ(header(refusal(crawl), "Allow"), "POST");
+  crawl.method = "POST";
+  const auto request = std::get<ForwardRequest>(route(crawl));
+  EXPECT_EQ(request.stream, "a.b");
+  EXPECT_EQ(request.query, "");
+  EXPECT_TRUE(request.is_post);
+  EXPECT_EQ(refusal(plain("/stream/a/epoch/1/xrpc/com.atproto.sync.listRepos")).status, 404);
+}
+
+TEST(Request, WhatIsPassedOnHasAQueryThatFitsARequestLine) {
+  const std::string path = "/xrpc/com.atproto.sync.listRepos?";
+  EXPECT_TRUE(std::holds_alternative<ForwardRequest>(route(plain(path + std::string(8192, 'x')))));
+  EXPECT_EQ(refusal(plain(path + std::string(8193, 'x'))).status, 414);
+  for (const std::string query : {"a=b c", "a=b\r\nX: y", "a=\x7f", "a=\xc3\xa4"}) {
+    EXPECT_EQ(refusal(plain(path + query)).status, 400) << query;
+  }
+}
+
+TEST(Request, WhoNamesARelayIsNotPassedOn) {
+  RequestHead head = plain("/xrpc/com.atproto.sync.listRepos");
+  head.via = "1.1 proxy.example, 1.0 atproto-relay";
+  EXPECT_EQ(refusal(head).status, 508);
+  EXPECT_EQ(refusal(head).error, "LoopDetected");
+  head.via = "1.1 proxy.example";
+  EXPECT_TRUE(std::holds_alternative<ForwardRequest>(route(head)));
+  head.user_agent = "relay/2 (atproto-relay)";
+  EXPECT_EQ(refusal(head).status, 508);
+}
+
+TEST(Request, ABrowserIsToldThatItMayAsk) {
+  RequestHead head = plain("/xrpc/com.atproto.sync.requestCrawl");
+  head.method = "OPTIONS";
+  EXPECT_EQ(refusal(head).status, 405);  // nobody's preflight
+  head.preflight_method = "POST";
+  EXPECT_EQ(std::get<Preflight>(route(head)).headers, "");
+  head.preflight_headers = "authorization, X-Any_1";
+  EXPECT_EQ(std::get<Preflight>(route(head)).headers, "authorization, X-Any_1");
+  EXPECT_EQ(reply_of(std::get<Preflight>(route(head))).status, 204);
+  const std::string long_list(5000, 'a');
+  for (const std::string_view headers : {std::string_view("a: b"), std::string_view(long_list)}) {
+    head.preflight_headers = headers;
+    EXPECT_EQ(std::get<Preflight>(route(head)).headers, "");
+  }
 }
 
 TEST(Request, TheRootIsAPageForWhoNamesHtml) {
