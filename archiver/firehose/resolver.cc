@@ -22,8 +22,12 @@ struct AddressListDelete {
   void operator()(addrinfo* list) const { freeaddrinfo(list); }
 };
 
-// In the order in which the system prefers them (RFC 6724).
-Result<std::vector<std::string>> ask_system(const std::string& host) {
+constexpr std::size_t kAddressesMax = 16;
+
+}  // namespace
+
+// The order is that of RFC 6724.
+Result<std::vector<std::string>> resolve_by_system(const std::string& host) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_ADDRCONFIG;
@@ -46,10 +50,6 @@ Result<std::vector<std::string>> ask_system(const std::string& host) {
   return addresses;
 }
 
-constexpr std::size_t kAddressesMax = 16;
-
-}  // namespace
-
 struct Lookup::Shared {
   std::mutex mutex;  // guards deliver; held while it is called
   Deliver deliver;
@@ -60,7 +60,7 @@ Lookup::Lookup(std::string host, ResolveHost resolve, Deliver deliver)
   shared_->deliver = std::move(deliver);
   const auto look_up = [shared = shared_, host = std::move(host), resolve = std::move(resolve)] {
     name_this_thread("resolve");
-    Result<std::vector<std::string>> found = resolve ? resolve(host) : ask_system(host);
+    Result<std::vector<std::string>> found = resolve ? resolve(host) : resolve_by_system(host);
     if (found && found->empty()) {
       found = Error{Errc::not_found, fmt::format("{} has no address", host)};
     }

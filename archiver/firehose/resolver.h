@@ -11,6 +11,10 @@
 
 namespace standpipe::firehose {
 
+// Numeric addresses, in the order in which the system prefers them. Blocks, perhaps for long.
+// not_found, with the reason.
+Result<std::vector<std::string>> resolve_by_system(const std::string& host);
+
 // getaddrinfo() cannot be interrupted, and one that gets no answer takes half a minute. So it runs
 // on a thread that is left behind when nobody waits for it any more, with nothing of ours in hand.
 class Lookup {
