@@ -90,6 +90,23 @@ void add_server_metrics(PrometheusText& text, const MetricsSample& sample) {
   server.limit("standpipe_request_head_limit_bytes", "Request line and fields at most.",
                &ServerOptions::request_head_bytes_max);
 
+  server.counter("standpipe_forwards_total", "Requests that were passed on to an upstream.",
+                 &ServerStats::forwards);
+  server.counter("standpipe_forwards_failed_total",
+                 "Of these: the upstream did not answer, or not to the end.",
+                 &ServerStats::forwards_failed);
+  server.counter("standpipe_forwards_refused_total",
+                 "Requests that were not passed on: too many at once.",
+                 &ServerStats::forwards_refused);
+  server.counter("standpipe_forwarded_bytes_total", "Of the bodies of upstreams' answers.",
+                 &ServerStats::forwarded_bytes);
+  server.gauge("standpipe_forwards_open", "Under way.", &ServerStats::forwards_open);
+  server.limit("standpipe_forwards_limit", "At once at most (--forwards).",
+               &ServerOptions::forwards_max);
+  server.limit("standpipe_forwards_per_address_limit",
+               "For one address at most (--forwards-per-address).",
+               &ServerOptions::forwards_per_address_max);
+
   add_subscribers(text, stats);
   server.gauge("standpipe_subscribers_filtered", "Subscribers that have a filter.",
                &ServerStats::filtered);

@@ -23,6 +23,7 @@
 #include "schema/base/thread_name.h"
 #include "tools/cli.h"
 #include "tools/did_docs_file.h"
+#include "tools/forwarding.h"
 #include "tools/held_archive.h"
 #include "tools/metrics.h"
 #include "tools/mirror_status.h"
@@ -128,6 +129,12 @@ class Mirror {
       replay::ServerHooks hooks;
       hooks.health = [this] { return health(); };
       hooks.is_catching_up = [this](std::string_view stream) { return is_catching_up(stream); };
+      STANDPIPE_CHECK(prepare_forwarding(followed));
+      if (forwarding_) {
+        hooks.forward = [this](const auto& executor, replay::ForwardCall call, auto place) {
+          return forwarding_->forward(executor, std::move(call), std::move(place));
+        };
+      }
       STANDPIPE_TRY(auto server, replay::Server::start(*archive_, options_.listen, options_.server,
                                                        std::move(hooks), options_.version));
       const std::lock_guard lock(mutex_);
@@ -144,6 +151,20 @@ class Mirror {
     return write_ready_file(options_.ready_file,
                             server_ ? server_->addresses().all() : std::vector<std::string>{},
                             admin_ ? admin_->address() : std::string());
+  }
+
+  Result<void> prepare_forwarding(const std::vector<storage::StreamInfo>& followed) {
+    if (!options_.archives || !options_.forwards) return {};
+    std::map<std::string, firehose::UpstreamUrl, std::less<>> upstreams;
+    for (const storage::StreamInfo& stream : followed) {
+      const bool is_repos = stream.spec.kind == storage::StreamKind::repos;
+      if (!is_repos || simulated_.clock_of(stream.spec.name) != nullptr) continue;
+      STANDPIPE_TRY(auto url,
+                    firehose::parse_upstream_url(stream.spec.url, firehose::UpstreamKind::repos));
+      upstreams.emplace(stream.spec.name, std::move(url));
+    }
+    STANDPIPE_TRY(forwarding_, Forwarding::make(options_.forwarding, std::move(upstreams)));
+    return {};
   }
 
   Result<void> start_admin() {
@@ -436,8 +457,9 @@ class Mirror {
   // Set before the first stream is followed, and gone after the last has stopped; in between read
   // without the lock.
   std::unique_ptr<replay::Server> server_;
-  SimulatedUpstreams simulated_;        // likewise
-  std::unique_ptr<AdminServer> admin_;  // reads all of the above
+  std::unique_ptr<Forwarding> forwarding_;  // of the server, before it: null: nothing is passed on
+  SimulatedUpstreams simulated_;            // likewise
+  std::unique_ptr<AdminServer> admin_;      // reads all of the above
   const ServiceManager manager_;
   std::jthread status_thread_;  // likewise
 

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "archiver/http_forward.h"
 #include "archiver/stream_archiver.h"
 #include "replay/options.h"
 #include "replay/server.h"
@@ -38,6 +39,8 @@ struct MirrorOptions {
   archiver::StreamOptions stream;
   std::string did_docs;  // to check signatures at ingest; empty: none
   replay::ServerOptions server;
+  bool forwards = true;  // requests that only an upstream can answer, where there is one
+  archiver::HttpForwardOptions forwarding;
   std::int64_t status_interval_ms = 1'000;  // 0: no status
   bool is_json = false;                     // status as JSON, on standard output
   std::string version;

@@ -38,6 +38,12 @@ struct Given {
   std::uint64_t queue_bytes = archiver::StreamOptions{}.queue_bytes_max;
   std::uint64_t connections = replay::ServerOptions{}.connections_max;
   std::uint64_t connections_per_address = replay::ServerOptions{}.connections_per_address_max;
+  bool has_no_forward = false;
+  std::uint64_t forwards = replay::ServerOptions{}.forwards_max;
+  std::uint64_t forwards_per_address = replay::ServerOptions{}.forwards_per_address_max;
+  std::int64_t forward_timeout_ms = archiver::HttpForwardOptions{}.step_timeout.count();
+  std::int64_t forward_time_ms = archiver::HttpForwardOptions{}.whole_timeout.count();
+  std::uint64_t forward_bytes = archiver::HttpForwardOptions{}.body_bytes_max;
   std::uint64_t network_threads = 0;
   std::uint64_t read_threads = replay::ServerOptions{}.read_threads;
   std::uint64_t max_egress = 0, max_egress_per_subscriber = 0;
@@ -156,6 +162,24 @@ void add_server_options(OptionTable& table, Given& given) {
   table.duration_ms(
       "drain-timeout", &given.drain_timeout_ms,
       ms_help("At the end, for subscribers to reach the end of a frame", given.drain_timeout_ms));
+}
+
+// Of a process that does both.
+void add_forwarding_options(OptionTable& table, Given& given) {
+  table.flag("no-forward", &given.has_no_forward,
+             "Answer getRepo, listRepos and the like with 501, instead of passing them on to the "
+             "upstream");
+  table.count("forwards", &given.forwards, 1, 10'000,
+              count_help("Requests that are passed on at once", given.forwards));
+  table.count("forwards-per-address", &given.forwards_per_address, 1, 10'000,
+              count_help("Of these, for one address", given.forwards_per_address));
+  table.duration_ms("forward-timeout", &given.forward_timeout_ms,
+                    ms_help("For an upstream to begin its answer, and to go on with it",
+                            given.forward_timeout_ms));
+  table.duration_ms("forward-time", &given.forward_time_ms,
+                    ms_help("For a whole answer of an upstream", given.forward_time_ms));
+  table.size("forward-bytes", &given.forward_bytes,
+             size_help("A larger answer of an upstream is not passed on", given.forward_bytes));
 }
 
 void add_common_options(OptionTable& table, Given& given) {
@@ -296,6 +320,14 @@ Result<void> complete(Given& given) {
   server.egress_per_subscriber_max = given.max_egress_per_subscriber;
   server.connections_max = given.connections;
   server.connections_per_address_max = given.connections_per_address;
+  server.forwards_max = given.forwards;
+  server.forwards_per_address_max = given.forwards_per_address;
+  mirror.forwards = !given.has_no_forward;
+  mirror.forwarding.step_timeout = milliseconds(given.forward_timeout_ms);
+  mirror.forwarding.whole_timeout = milliseconds(given.forward_time_ms);
+  mirror.forwarding.body_bytes_max = given.forward_bytes;
+  mirror.forwarding.user_agent = stream.upstream.ws.user_agent;
+  mirror.forwarding.tls_ca_file = ca;
   server.live_log.bytes_max = given.live_bytes;
   server.network_threads = given.network_threads;
   server.read_threads = given.read_threads;
@@ -355,6 +387,7 @@ Verb make_mirror_verb(MirrorVerb description) {
   table.required();
   if (description.archives) add_archiver_options(table, *given);
   if (description.serves) add_server_options(table, *given);
+  if (description.archives && description.serves) add_forwarding_options(table, *given);
   if (description.archives) {
     add_retention_options(table, given->mirror.archive.retention);
     add_archive_options(table, given->mirror.archive);

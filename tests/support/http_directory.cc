@@ -1,16 +1,12 @@
 #include "tests/support/http_directory.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 
 #include <array>
 #include <optional>
 #include <utility>
-
-#include "schema/base/assert.h"
 
 namespace standpipe::test {
 namespace {
@@ -22,19 +18,7 @@ using tools::play::parse_http_head;
 }  // namespace
 
 HttpDirectory::HttpDirectory(Answer answer, TlsContext tls)
-    : answer_(std::move(answer)),
-      tls_(std::move(tls)),
-      listener_(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  auto* const generic = reinterpret_cast<sockaddr*>(&address);
-  STANDPIPE_ASSERT(::bind(listener_.get(), generic, size) == 0 &&
-                       ::listen(listener_.get(), SOMAXCONN) == 0 &&
-                       ::getsockname(listener_.get(), generic, &size) == 0,
-                   "cannot listen on 127.0.0.1");
-  port_ = ntohs(address.sin_port);
+    : answer_(std::move(answer)), tls_(std::move(tls)) {
   thread_ = std::thread([this] { accept_all(); });
 }
 
@@ -45,7 +29,7 @@ HttpDirectory::~HttpDirectory() {
 }
 
 std::string HttpDirectory::url() const {
-  return fmt::format("{}://127.0.0.1:{}", tls_ ? "https" : "http", port_);
+  return fmt::format("{}://127.0.0.1:{}", tls_ ? "https" : "http", listener_.port);
 }
 
 std::vector<std::string> HttpDirectory::requests() const {
@@ -70,8 +54,8 @@ void HttpDirectory::wait(int fd, short events) const {
 
 void HttpDirectory::accept_all() {
   while (!is_stopping_) {
-    wait(listener_.get(), POLLIN);
-    FileDescriptor accepted(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    wait(listener_.socket.get(), POLLIN);
+    FileDescriptor accepted(::accept4(listener_.socket.get(), nullptr, nullptr, SOCK_CLOEXEC));
     if (accepted.get() < 0) continue;
     {
       const std::lock_guard lock(mutex_);

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/loopback_listener.h"
 #include "tests/support/net_stream.h"
 #include "tools/play/http_wire.h"
 
@@ -36,7 +37,7 @@ class HttpDirectory {
   HttpDirectory(const HttpDirectory&) = delete;
   HttpDirectory& operator=(const HttpDirectory&) = delete;
 
-  std::uint16_t port() const { return port_; }
+  std::uint16_t port() const { return listener_.port; }
   std::string url() const;                    // "http://127.0.0.1:43121"
   std::vector<std::string> requests() const;  // targets, in order
   std::string user_agent() const;             // of the newest request
@@ -50,8 +51,7 @@ class HttpDirectory {
 
   const Answer answer_;
   const TlsContext tls_;
-  FileDescriptor listener_;
-  std::uint16_t port_ = 0;
+  const LoopbackListener listener_;
   std::atomic<bool> is_stopping_ = false;
   const WakeEvent wake_;      // never cleared: each thread sees the end
   mutable std::mutex mutex_;  // guards what follows, and orders the answers
