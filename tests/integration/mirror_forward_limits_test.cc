@@ -97,9 +97,9 @@ TEST_F(MirrorForwardLimits, AnUpstreamThatDoesNotAnswerInTimeIs502) {
 }
 
 TEST_F(MirrorForwardLimits, AnAnswerThatStopsOrNeverEndsIsBrokenOff) {
-  for (const char* option : {"--forward-timeout", "--forward-time"}) {
-    SCOPED_TRACE(option);
-    given_mirror_of_host({option, "200ms"});
+  for (const auto& [pause, whole] : {std::pair("200ms", "1h"), std::pair("1h", "200ms")}) {
+    SCOPED_TRACE(pause);
+    given_mirror_of_host({"--forward-timeout", pause, "--forward-time", whole});
     Asking asking(port(), kSync + "getRepo?did=did:plc:a");
     AskedByHand asked = host.take();
     asked.send(kOk + "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n");
@@ -161,7 +161,7 @@ TEST_F(MirrorForwardLimits, SoManyAreAskedAtOnceForOneAddress) {
 }
 
 TEST_F(MirrorForwardLimits, WhoLeavesIsNotAskedForAnyMore) {
-  given_mirror_of_host({"--forwards", "1"});
+  given_mirror_of_host({"--forwards", "1", "--forward-timeout", "1h"});
   Asking before(port(), kSync + "listRepos");
   AskedByHand asked = host.take();
   before.leave();
@@ -175,7 +175,7 @@ TEST_F(MirrorForwardLimits, WhoLeavesIsNotAskedForAnyMore) {
 }
 
 TEST_F(MirrorForwardLimits, WhoDoesNotReadIsNotReadAheadFor) {
-  given_mirror_of_host();
+  given_mirror_of_host({"--forward-timeout", "1h"});
   SubscriberOptions small;
   small.receive_buffer = 4096;
   Asking asking(port(), kSync + "getRepo?did=did:plc:a", small);
@@ -189,7 +189,7 @@ TEST_F(MirrorForwardLimits, WhoDoesNotReadIsNotReadAheadFor) {
 }
 
 TEST_F(MirrorForwardLimits, AStopEndsWhatIsUnderWay) {
-  given_mirror_of_host();
+  given_mirror_of_host({"--forward-timeout", "1h"});
   Asking waiting(port(), kSync + "listRepos");
   AskedByHand asked = host.take();
   Asking reading(port(), kSync + "listRepos");
