@@ -3,12 +3,11 @@
 
 #include <gtest/gtest.h>
 
-#include <future>
-#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "tests/support/hanging_system.h"
 #include "tests/support/http_directory.h"
 
 namespace standpipe::test {
@@ -17,33 +16,10 @@ namespace {
 using archiver::HttpAnswer;
 using archiver::HttpGetOptions;
 using archiver::HttpGetter;
-using Addresses = Result<std::vector<std::string>>;
 
 firehose::UpstreamUrl named(std::uint16_t port) {
   return firehose::parse_http_url("http://directory.example:" + std::to_string(port)).value();
 }
-
-// A system that does not find a name for as long as this is there. A lookup outlives those who
-// wanted it, so it shares what it waits for.
-class HangingSystem {
- public:
-  HangingSystem() : ended_(end_.get_future()) {}
-  ~HangingSystem() { end_.set_value(); }
-
-  firehose::ResolveHost resolve() {
-    return [asked = asked_, ended = ended_](const std::string&) -> Addresses {
-      asked->set_value();
-      ended.wait();
-      return Error{Errc::not_found, "the end of the test"};
-    };
-  }
-  void wait_until_asked() { asked_->get_future().wait(); }
-
- private:
-  std::promise<void> end_;
-  std::shared_ptr<std::promise<void>> asked_ = std::make_shared<std::promise<void>>();
-  std::shared_future<void> ended_;
-};
 
 TEST(HttpGetter, ANameIsAskedForAndItsAddressesAreTriedInTurn) {
   HttpDirectory directory([](const std::string&) { return DirectoryReply{200, "found", {}}; });

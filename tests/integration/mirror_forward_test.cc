@@ -129,6 +129,31 @@ TEST_F(MirrorForward, AnAnswerOfUnknownLengthIsPassedOnInChunksAsItComes) {
   EXPECT_EQ(old.ended, IoStatus::fin);
 }
 
+TEST_F(MirrorForward, OneConnectionMayAskAgainAlsoBeforeItIsAnswered) {
+  given_mirror_of_host();
+  const std::string ask_one = "GET " + kSync + "listRepos?cursor=1 HTTP/1.1\r\nHost: x\r\n\r\n";
+  const std::string ask_two =
+      "GET " + kSync + "listRepos?cursor=2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+  auto answered =
+      std::async(std::launch::async, [&] { return exchange_raw(port(), ask_one + ask_two); });
+  AskedByHand one = host.take();
+  EXPECT_THAT(one.first_line, HasSubstr("cursor=1"));
+  one.send(kOk + "Content-Length: 3\r\n\r\none");
+  AskedByHand two = host.take();
+  EXPECT_THAT(two.first_line, HasSubstr("cursor=2"));
+  two.send(kOk + "Content-Length: 3\r\n\r\ntwo");
+  EXPECT_THAT(answered.get(), AllOf(HasSubstr("\r\n\r\noneHTTP/1.1 200 OK"), EndsWith("two")));
+}
+
+TEST_F(MirrorForward, AnUpstreamMayHaveAName) {
+  given_mirror({"--upstream", "ws://localhost:" + std::to_string(host.port())});
+  auto answered = ask("listHosts");
+  AskedByHand asked = host.take();
+  EXPECT_EQ(asked.header("Host"), "localhost:" + std::to_string(host.port()));
+  asked.send(kOk + "Content-Length: 2\r\n\r\n{}");
+  EXPECT_EQ(answered.get().body, "{}");
+}
+
 TEST_F(MirrorForward, EachStreamHasItsOwnUpstreamAndItsPath) {
   HostByHand other;
   given_mirror_of_host({"--upstream", "other=" + other.url() + "/stream/far"});
