@@ -170,8 +170,9 @@ asio::awaitable<ForwardEnd> send_forward(HttpStream& stream, HttpReply reply, Re
     stream.expires_never();
     Result<std::string> piece = co_await forward->more();
     if (!piece) {
+      const bool has_peer_left = piece.error().code == Errc::closed;  // the watch has seen it
+      sent.end = has_peer_left ? ReplyEnd::lost : ReplyEnd::broken_off;
       break_off(stream);
-      sent.end = ReplyEnd::broken_off;
       break;
     }
     stream.expires_after(terms.timeout);

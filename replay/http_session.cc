@@ -387,7 +387,8 @@ class HttpSessions::Impl : public std::enable_shared_from_this<Impl> {
     auto forward = std::get<std::shared_ptr<Forward>>(std::move(started));
     ++stats_.forwards;
     HttpReply reply = co_await begin_forward(connection.stream, std::move(forward));
-    if (!reply.forward) ++stats_.forwards_failed;
+    const bool has_peer_left = !connection.stream.channel().socket().is_open();
+    if (!reply.forward && !has_peer_left) ++stats_.forwards_failed;
     co_return reply;
   }
 

@@ -453,13 +453,13 @@ class Mirror {
   DidKeys did_keys_;  // not changed once streams are followed
   std::optional<HeldArchive> held_;
   std::unique_ptr<storage::Archive> read_only_;
-  storage::Archive* archive_ = nullptr;  // one of the two
+  storage::Archive* archive_ = nullptr;     // one of the two
+  std::unique_ptr<Forwarding> forwarding_;  // what the server asks of it; null: nothing
   // Set before the first stream is followed, and gone after the last has stopped; in between read
   // without the lock.
   std::unique_ptr<replay::Server> server_;
-  std::unique_ptr<Forwarding> forwarding_;  // of the server, before it: null: nothing is passed on
-  SimulatedUpstreams simulated_;            // likewise
-  std::unique_ptr<AdminServer> admin_;      // reads all of the above
+  SimulatedUpstreams simulated_;        // likewise
+  std::unique_ptr<AdminServer> admin_;  // reads all of the above
   const ServiceManager manager_;
   std::jthread status_thread_;  // likewise
 

@@ -2,11 +2,13 @@
 #include <gmock/gmock.h>
 
 #include <fstream>
+#include <future>
 #include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "tests/support/host_by_hand.h"
 #include "tests/support/metrics_fixture.h"
 
 namespace standpipe::test {
@@ -142,6 +144,40 @@ TEST_F(MetricsOfAMirror, SubscribersAreCountedByStateAndByWhyTheyEnded) {
   filtered.close();
   now = wait_for_metric("standpipe_subscribers_filtered", 0);
   EXPECT_EQ(sum_of(now, "standpipe_subscribers"), 0);
+}
+
+TEST_F(MetricsOfAMirror, WhatIsPassedOnIsCountedByWhatBecameOfIt) {
+  HostByHand host;
+  given_measured_mirror({"--upstream", host.url(), "--forwards", "1", "--forward-bytes", "10"});
+  const std::string target = "/xrpc/com.atproto.sync.listRepos";
+  const auto ask = [&] {
+    return std::async(std::launch::async, [&] { return http_get(port(), target).status; });
+  };
+  auto answered = ask();
+  {
+    AskedByHand asked = host.take();
+    EXPECT_EQ(metrics()["standpipe_forwards_open"], 1);
+    EXPECT_EQ(http_get(port(), target).status, 503);
+    asked.send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes");
+    EXPECT_EQ(answered.get(), 200);
+    asked.wait_for_end();
+  }
+  answered = ask();
+  host.take().send("HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n");
+  EXPECT_EQ(answered.get(), 502);
+  NetStream leaving = connect_stream(port(), {});
+  const std::string request = "GET " + target + " HTTP/1.1\r\nHost: x\r\n\r\n";
+  write_all(leaving, as_bytes(request), deadline_from_now());
+  AskedByHand left = host.take();
+  leaving.close();
+  left.wait_for_end();
+  const Metrics now = wait_for_metric("standpipe_forwards_open", 0);
+  EXPECT_EQ(now.at("standpipe_forwards_total"), 3);
+  EXPECT_EQ(now.at("standpipe_forwards_failed_total"), 1);  // who leaves is no failure of upstream
+  EXPECT_EQ(now.at("standpipe_forwards_refused_total"), 1);
+  EXPECT_EQ(now.at("standpipe_forwarded_bytes_total"), 3);
+  EXPECT_EQ(now.at("standpipe_forwards_limit"), 1);
+  EXPECT_EQ(now.at("standpipe_forwards_per_address_limit"), 8);
 }
 
 TEST_F(MetricsOfAMirror, OneThatOnlyServesSaysWhatItHolds) {
