@@ -161,7 +161,7 @@ TEST_F(MirrorForwardLimits, SoManyAreAskedAtOnceForOneAddress) {
 }
 
 TEST_F(MirrorForwardLimits, WhoLeavesIsNotAskedForAnyMore) {
-  given_mirror_of_host({"--forwards", "1", "--forward-timeout", "1h"});
+  given_mirror_of_host({"--forward-timeout", "1h"});
   Asking before(port(), kSync + "listRepos");
   AskedByHand asked = host.take();
   before.leave();
