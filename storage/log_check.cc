@@ -382,4 +382,38 @@ Result<void> check_logs(const fs::path& db_dir, std::uint64_t first_live) {
   return {};
 }
 
+Result<std::vector<std::string>> read_batches(const fs::path& log) {
+  STANDPIPE_TRY(const LogFile file, read_file(log));
+  std::vector<std::string> batches;
+  std::optional<std::string> batch;  // the one that has begun
+  for (std::size_t position = 0;;) {
+    const Record record = file.read(position);
+    if (record.reading == Reading::end) return batches;
+    if (record.reading != Reading::ok) {
+      batch.reset();
+      const std::optional<std::size_t> later = file.begins_after(record);
+      if (!later) return batches;
+      position = *later;
+      continue;
+    }
+    position = record.offset + kHeaderBytes + record.length;
+    if (record.type == Type::full || record.type == Type::first) batch.emplace();
+    if (!batch) continue;  // the rest of one whose beginning is gone
+    batch->append(as_text(file.payload(record)));
+    if (record.type == Type::full || record.type == Type::last) {
+      batches.push_back(std::move(*batch));
+      batch.reset();
+    }
+  }
+}
+
+Result<std::vector<fs::path>> live_logs(const fs::path& db_dir, std::uint64_t first_live) {
+  STANDPIPE_TRY(const Listing listing, list(db_dir));
+  std::vector<fs::path> paths;
+  for (const NumberedLog& log : listing.logs) {
+    if (log.number >= first_live) paths.push_back(log.path);
+  }
+  return paths;
+}
+
 }  // namespace standpipe::storage

@@ -17,6 +17,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "schema/base/result.h"
 
@@ -34,5 +36,13 @@ Result<void> cut_torn_manifest(const std::filesystem::path& db_dir);
 // Checks every *.log from number `first_live` on (Store::first_live_log); older ones are leftovers
 // that RocksDB had not yet deleted, with holes between them. Reads only. Errors likewise.
 Result<void> check_logs(const std::filesystem::path& db_dir, std::uint64_t first_live);
+
+// The batches of a log that can be read whole, in their order, whatever lies between them: for
+// repair, which takes what it can get. io: the file could not be read.
+Result<std::vector<std::string>> read_batches(const std::filesystem::path& log);
+
+// The *.log files from number `first_live` on, by number.
+Result<std::vector<std::filesystem::path>> live_logs(const std::filesystem::path& db_dir,
+                                                     std::uint64_t first_live);
 
 }  // namespace standpipe::storage

@@ -19,6 +19,7 @@ Verb tail_verb(std::string_view version);
 Verb epoch_new_verb();
 Verb backup_verb();
 Verb restore_verb();
+Verb repair_verb();
 Verb simulate_verb(std::string_view version);
 Verb play_verb();
 
