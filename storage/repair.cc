@@ -61,8 +61,13 @@ const RepairReport& Repair::report() const { return impl_->report; }
 Result<std::unique_ptr<Repair>> Repair::examine(const fs::path& dir, const Clock& clock,
                                                 const RepairProgress& progress) {
   if (!has_any_file(dir / "db")) return Error{Errc::not_found, "no archive in " + dir.string()};
-  STANDPIPE_TRY(DirectoryLock lock, DirectoryLock::acquire(dir, Access::read_only));
-  auto impl = std::make_unique<Impl>(dir, clock, std::move(lock));
+  auto impl = std::make_unique<Impl>(dir, clock);
+  auto lock = DirectoryLock::acquire(dir, Access::read_only);
+  if (lock) {
+    impl->lock.emplace(std::move(lock).value());
+  } else if (lock.error().code != Errc::not_found) {
+    return lock.error();  // where the file is gone nobody can hold it
+  }
   STANDPIPE_CHECK(impl->examine(progress));
   return std::unique_ptr<Repair>(new Repair(std::move(impl)));
 }
@@ -80,7 +85,8 @@ Result<void> Repair::Impl::examine(const RepairProgress& progress) {
     if (seen.error().code == Errc::unsupported) return seen.error();
     report.damages.push_back({(dir / "witness").string(), {}, seen.error().detail});
   }
-  STANDPIPE_TRY(salvage, Salvage::open(dir / "db"));
+  STANDPIPE_TRY(const std::unique_ptr<Archive> archive, open_as_it_is());
+  STANDPIPE_TRY(salvage, Salvage::open(dir / "db", archive != nullptr));
   report.bytes = salvage->table_bytes() + salvage->log_bytes();
   STANDPIPE_TRY(directory, RepairedDirectory::from_rows(salvage->meta()));
   STANDPIPE_CHECK(find_partitions(progress));
@@ -90,8 +96,12 @@ Result<void> Repair::Impl::examine(const RepairProgress& progress) {
   for (const FoundPartition& partition : found) report.frames += partition.row.frames;
   tell_damages();
   report.remarks = directory.remarks;
-  // What no partition misses may still be wrong: whatever a start or `verify` looks at.
-  if (report.is_whole()) STANDPIPE_CHECK(open_and_verify());
+  // What no partition misses may still be wrong: of a table, what is not of its groups.
+  if (archive != nullptr && report.is_whole()) {
+    if (const Result<void> verified = archive->verify_files(); !verified) {
+      report.damages.push_back({dir.string(), {}, verified.error().detail});
+    }
+  }
   return {};
 }
 
@@ -262,20 +272,15 @@ void Repair::Impl::keep_newest_of_overlapping() {
   found = std::move(kept);
 }
 
-Result<void> Repair::Impl::open_and_verify() {
+// As a start would, and with its words where it would refuse: then null.
+Result<std::unique_ptr<Archive>> Repair::Impl::open_as_it_is() {
   ArchiveOptions options;
   options.access = Access::read_only;
   options.create_if_missing = false;
-  const auto archive = Archive::open(dir, options);
-  if (!archive) {
-    if (archive.error().code == Errc::unsupported) return archive.error();
-    report.damages.push_back({dir.string(), {}, archive.error().detail});
-    return {};
-  }
-  if (const Result<void> verified = (*archive)->verify_files(); !verified) {
-    report.damages.push_back({dir.string(), {}, verified.error().detail});
-  }
-  return {};
+  auto archive = Archive::open(dir, options);
+  if (archive || archive.error().code == Errc::unsupported) return archive;
+  report.damages.push_back({dir.string(), {}, archive.error().detail});
+  return std::unique_ptr<Archive>();
 }
 
 void Repair::Impl::tell_damages() {

@@ -45,8 +45,7 @@ std::optional<GroupView> whole_group(std::string_view value);
 
 class Repair::Impl {
  public:
-  Impl(std::filesystem::path archive, const Clock& now, DirectoryLock held)
-      : dir(std::move(archive)), clock(now), lock(std::move(held)) {}
+  Impl(std::filesystem::path archive, const Clock& now) : dir(std::move(archive)), clock(now) {}
 
   Result<void> examine(const RepairProgress& progress);
   Result<void> write(const std::filesystem::path& target, std::uint64_t free_bytes_min,
@@ -54,7 +53,7 @@ class Repair::Impl {
 
   const std::filesystem::path dir;
   const Clock& clock;
-  const DirectoryLock lock;
+  std::optional<DirectoryLock> lock;
   std::unique_ptr<Salvage> salvage;
   std::optional<WitnessState> witness;
   RepairedDirectory directory;  // heads and gaps as they will be
@@ -69,7 +68,7 @@ class Repair::Impl {
   bool place(FoundPartition& partition, const std::optional<SelfDescription>& text);
   void judge(FoundPartition& partition) const;
   void keep_newest_of_overlapping();
-  Result<void> open_and_verify();
+  Result<std::unique_ptr<Archive>> open_as_it_is();
   void tell_damages();
 
   // repair_losses.cc

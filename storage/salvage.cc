@@ -154,10 +154,10 @@ Damage damage_between(const RawTable::Unreadable& told, PartitionId partition) {
 
 }  // namespace
 
-Result<std::unique_ptr<Salvage>> Salvage::open(const fs::path& db_dir) {
+Result<std::unique_ptr<Salvage>> Salvage::open(const fs::path& db_dir, bool is_trusted) {
   std::unique_ptr<Salvage> salvage(new Salvage(db_dir));
   salvage->look_through_database();
-  STANDPIPE_CHECK(salvage->list_tables());
+  STANDPIPE_CHECK(salvage->list_tables(is_trusted));
   if (!salvage->is_exact_) salvage->take_rows_from_tables(kMetaContainer, salvage->meta_);
   if (!salvage->has_quarantine_) {
     salvage->take_rows_from_tables(kQuarantineContainer, salvage->quarantine_);
@@ -177,7 +177,6 @@ void Salvage::look_through_database() {
   read_only.access = Access::read_only;
   rocksdb::DBOptions options = database_options(read_only);
   options.paranoid_checks = false;
-  options.track_and_verify_wals_in_manifest = false;
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kSkipAnyCorruptedRecords;
   std::vector<std::string> names;
   rocksdb::Status status = rocksdb::DB::ListColumnFamilies(options, db_dir_.string(), &names);
@@ -221,13 +220,11 @@ const Salvage::Live* Salvage::find_live(std::string_view name) const {
   return nullptr;
 }
 
-Result<void> Salvage::list_tables() {
+Result<void> Salvage::list_tables(bool is_trusted) {
   std::error_code failed;
   for (fs::directory_iterator entry(db_dir_, failed), end; !failed && entry != end;
        entry.increment(failed)) {
     if (entry->path().extension() != ".sst") continue;
-    const Live* live = find_live(entry->path().filename().string());
-    if (knows_live_ && live == nullptr) continue;  // waits to be deleted
     Table table;
     table.path = entry->path();
     std::error_code unknown;
@@ -241,12 +238,33 @@ Result<void> Salvage::list_tables() {
   // Their names are numbers of one width.
   std::sort(tables_.begin(), tables_.end(),
             [](const Table& a, const Table& b) { return a.path < b.path; });
+  std::string newest_live;
+  for (const Live& live : live_) newest_live = std::max(newest_live, live.name);
+  const bool is_behind = knows_live_ && !is_trusted && !tables_.empty() &&
+                         tables_.back().path.filename().string() > newest_live;
+  if (is_behind) forget_manifest();
+  if (knows_live_) {
+    std::erase_if(tables_, [this](const Table& table) {  // they wait to be deleted
+      return find_live(table.path.filename().string()) == nullptr;
+    });
+  }
   for (Table& table : tables_) {
     table_bytes_ += table.bytes;
     look_into(table, find_live(table.path.filename().string()));
   }
   add_missing_tables();
   return {};
+}
+
+// There are tables that it does not know of yet: it has lost its end, and rows that are read with
+// it are of an earlier day.
+void Salvage::forget_manifest() {
+  add_damage({db_dir_, {}, "the manifest has lost its end", {}, kSeqNone, kSeqNone});
+  knows_live_ = is_exact_ = has_quarantine_ = false;
+  live_.clear();
+  meta_.clear();
+  quarantine_.clear();
+  first_live_log_ = 0;
 }
 
 void Salvage::add_missing_tables() {

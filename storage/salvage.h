@@ -37,9 +37,11 @@ struct Damage {
 class Salvage {
  public:
   // Reads the rows of `meta` and `quarantine` and all logs, and looks at the ends of each table;
-  // holds the logs' groups in memory. Opens nothing for writing. io: the directory cannot be
-  // listed.
-  static Result<std::unique_ptr<Salvage>> open(const std::filesystem::path& db_dir);
+  // holds the logs' groups in memory. Opens nothing for writing. `is_trusted`: the archive opens;
+  // else a manifest may have lost its end, and is not believed where tables are newer than it.
+  // io: the directory cannot be listed.
+  static Result<std::unique_ptr<Salvage>> open(const std::filesystem::path& db_dir,
+                                               bool is_trusted);
 
   // Rows as they were written last. Where `is_exact` is false some cannot be read, or nothing says
   // which of two versions is the newer: then they are a choice by what they mean.
@@ -79,7 +81,8 @@ class Salvage {
   explicit Salvage(std::filesystem::path db_dir) : db_dir_(std::move(db_dir)) {}
   // What RocksDB says of it where it can open it at all.
   void look_through_database();
-  Result<void> list_tables();
+  Result<void> list_tables(bool is_trusted);
+  void forget_manifest();
   void add_missing_tables();
   void look_into(Table& table, const Live* live);
   Result<void> read_logs();

@@ -8,9 +8,6 @@
 #include <array>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <map>
 #include <random>
 #include <set>
 #include <string>
@@ -18,6 +15,7 @@
 
 #include "storage/rows.h"
 #include "storage/store.h"
+#include "tests/support/archive_files.h"
 #include "tests/support/archive_fixture.h"
 #include "tests/support/archive_text.h"
 #include "tests/support/child_process.h"
@@ -30,51 +28,6 @@ namespace {
 namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::HasSubstr;
-
-using Files = std::map<std::string, std::string>;  // path below the archive to contents
-
-std::string read_file(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
-
-void write_file(const fs::path& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
-}
-
-// Not the archive's contents: whoever opens it may write them.
-bool is_scratch(const fs::path& path) {
-  const std::string name = path.filename().string();
-  return name.starts_with("LOG") || name == "LOCK" || name == "archive.lock";
-}
-
-Files read_files(const fs::path& dir) {
-  Files out;
-  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(dir)) {
-    if (!entry.is_regular_file() || is_scratch(entry.path())) continue;
-    out[entry.path().lexically_relative(dir).string()] = read_file(entry.path());
-  }
-  return out;
-}
-
-void write_files(const fs::path& dir, const Files& files) {
-  fs::remove_all(dir);
-  for (const auto& [name, bytes] : files) {
-    fs::create_directories((dir / name).parent_path());
-    write_file(dir / name, bytes);
-  }
-}
-
-// The first difference, in words; files that were added do not count.
-std::string overwritten(const Files& before, const fs::path& dir) {
-  const Files after = read_files(dir);
-  for (const auto& [name, bytes] : before) {
-    const auto at = after.find(name);
-    if (at == after.end()) return name + " was removed";
-    if (at->second != bytes) return name + " was changed";
-  }
-  return {};
-}
 
 class Damage : public ArchiveFixture {
  protected:

@@ -1,0 +1,266 @@
+// `standpipe repair` on archives that were damaged in every way that we can think of: what it makes
+// opens and verifies, each frame of it is one that went in, byte for byte, each that is missing is
+// in the ledger as lost and nothing else is, and the damaged archive stays as it was.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <random>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "storage/store.h"
+#include "tests/support/archive_files.h"
+#include "tests/support/archive_fixture.h"
+#include "tests/support/archive_text.h"
+#include "tests/support/child_process.h"
+#include "tests/support/process.h"
+#include "tests/support/scale.h"
+
+namespace standpipe::test {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using testing::AllOf;
+using testing::HasSubstr;
+
+constexpr std::int64_t kLast = 72;
+constexpr std::int64_t kSkippedFirst = 31, kSkippedLast = 33;  // by upstream
+constexpr std::size_t kFrameBytes = 30'000;  // four are a commit, and a block of a table
+
+class Repair : public ArchiveFixture {
+ protected:
+  // Three partitions: two sealed ones, and one whose frames are only in the log if it crashes.
+  void given_archive_of_three(bool closes) {
+    given_archive();
+    for (std::int64_t seq = 1; seq <= kLast; ++seq) {
+      if (seq >= kSkippedFirst && seq <= kSkippedLast) continue;
+      clock.advance(1500);  // the witness follows each commit
+      append({.seq = seq, .blocks_bytes = kFrameBytes});
+      if (seq % 4 == 0) commit();
+      if (seq == 24 || seq == 48) {
+        ASSERT_OK(archive().seal(stream()));
+      }
+    }
+    ASSERT_OK(appender().offer_foreign(Unarchivable::text_message, as_bytes("text"), 1));
+    commit();
+    closes ? close() : crash();
+    intact = read_files(archive_dir());
+  }
+
+  void put_back() {
+    write_files(archive_dir(), intact);
+    write_file(archive_dir() / "archive.lock", {});
+    fs::remove_all(repaired());
+  }
+  void damage(const std::string& file, const std::string& bytes) {
+    put_back();
+    write_file(archive_dir() / file, bytes);
+  }
+
+  fs::path repaired() const { return archive_dir().string() + ".repaired"; }
+  Outcome run_repair(std::vector<std::string> more = {}) const {
+    std::vector<std::string> all{"repair",     "--data", archive_dir().string(),
+                                 "--min-free", "0",      "--quiet"};
+    all.insert(all.end(), more.begin(), more.end());
+    return run_standpipe(all);
+  }
+  json report() const {
+    const Outcome outcome = run_repair({"--json"});
+    EXPECT_EQ(outcome.err, "");
+    return json::parse(outcome.out, nullptr, false);
+  }
+
+  // What the repaired archive does not hold of the model; what is wrong with it, in words, is
+  // `wrong`.
+  struct Kept {
+    std::set<std::int64_t> lost;
+    std::string wrong;
+  };
+  Kept repair_and_judge();
+  std::string judge_repaired(Kept& kept);
+
+  std::vector<std::string> files_with(const std::string& ending) const {
+    std::vector<std::string> out;
+    for (const auto& [name, bytes] : intact) {
+      if (name.ends_with(ending) && !bytes.empty()) out.push_back(name);
+    }
+    return out;
+  }
+  // The tables of a family, by name.
+  std::vector<std::string> tables_of(const std::string& family) const {
+    std::vector<std::string> out;
+    for (const std::string& file : files_with(".sst")) {
+      if (intact.at(file).find(family) != std::string::npos) out.push_back(file);
+    }
+    return out;
+  }
+
+  Files intact;
+};
+
+// Looks at what was made: opens, verifies, reads, and holds the ledger against the model.
+std::string Repair::judge_repaired(Kept& kept) {
+  storage::ArchiveOptions read_only = options;
+  read_only.access = storage::Access::read_only;
+  const auto opened = storage::Archive::open(repaired(), read_only);
+  if (!opened) return "does not open: " + opened.error().detail;
+  if (const auto verified = (*opened)->verify_files(); !verified) {
+    return "does not verify: " + verified.error().detail;
+  }
+  const auto found = (*opened)->find_stream("repos");
+  if (!found) return "the stream is gone";
+  const storage::EpochNumber number = found->epochs.back().number;
+  FrameMap frames;
+  if (const auto read = read_into(frames, **opened, found->id, number); !read) {
+    return "cannot be read: " + read.error().detail;
+  }
+  for (const auto& [seq, bytes] : frames) {
+    if (!model.contains(seq)) return "made up seq " + std::to_string(seq);
+    if (model.at(seq) != bytes) return "other bytes for seq " + std::to_string(seq);
+  }
+  for (const auto& [seq, bytes] : model) {
+    if (!frames.contains(seq)) kept.lost.insert(seq);
+  }
+  const auto gaps = (*opened)->gaps(found->id, number, kSeqNone, Seq{kLast + 1}, 1000);
+  if (!gaps) return gaps.error().detail;
+  std::set<std::int64_t> told;
+  for (const storage::Gap& gap : *gaps) {
+    for (auto seq = to_int(gap.after) + 1; seq < to_int(gap.before); ++seq) {
+      if (frames.contains(seq)) return "a gap over seq " + std::to_string(seq);
+      if (gap.reason == storage::GapReason::lost) told.insert(seq);
+    }
+  }
+  for (const std::int64_t seq : kept.lost) {
+    if (!told.contains(seq)) return "seq " + std::to_string(seq) + " is missing without a word";
+  }
+  return {};
+}
+
+Repair::Kept Repair::repair_and_judge() {
+  Kept kept;
+  const Files before = read_files(archive_dir());
+  const Outcome said = run_repair();
+  if (said.status != 1) kept.wrong = "status " + std::to_string(said.status) + ": " + said.err;
+  const Outcome made = run_repair({"--accept-loss"});
+  if (made.status != 0) {
+    kept.wrong = "status " + std::to_string(made.status) + ": " + made.err;
+    return kept;
+  }
+  if (const std::string what = overwritten(before, archive_dir()); !what.empty()) {
+    kept.wrong = "the damaged archive: " + what;
+  }
+  if (read_files(archive_dir()).size() != before.size()) kept.wrong = "files were added to it";
+  if (kept.wrong.empty()) kept.wrong = judge_repaired(kept);
+  return kept;
+}
+
+TEST_F(Repair, AnArchiveThatIsWholeIsLeftAlone) {
+  for (const bool closes : {true, false}) {
+    fs::remove_all(archive_dir());
+    model.clear();
+    given_archive_of_three(closes);
+    const Files before = read_files(archive_dir());
+    const Outcome said = run_standpipe({"repair", "--data", archive_dir().string()});
+    EXPECT_EQ(said.status, 0) << said.out << said.err;
+    EXPECT_THAT(said.out, AllOf(HasSubstr("is whole"), HasSubstr("69 frames")));
+    const Outcome made = run_repair({"--accept-loss"});
+    EXPECT_EQ(made.status, 0) << made.err;
+    EXPECT_FALSE(fs::exists(repaired()));
+    EXPECT_EQ(overwritten(before, archive_dir()), "");
+    EXPECT_EQ(read_files(archive_dir()).size(), before.size());
+  }
+}
+
+// A block is what a checksum covers: nothing around it goes with it.
+TEST_F(Repair, AFlippedByteInATableCostsItsBlockAlone) {
+  given_archive_of_three(true);
+  for (const std::string& table : tables_of("frames/repos/0000000000000002")) {
+    std::string bytes = intact.at(table);
+    bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+    damage(table, bytes);
+    const json said = report();
+    ASSERT_EQ(said["whole"], false);
+    EXPECT_THAT(said["damages"].dump(), HasSubstr(fs::path(table).filename().string()));
+    EXPECT_THAT(said["damages"].dump(), HasSubstr("frames/repos/0000000000000002"));
+    const Kept kept = repair_and_judge();
+    EXPECT_EQ(kept.wrong, "");
+    EXPECT_GE(kept.lost.size(), 1U);
+    EXPECT_LE(kept.lost.size(), 4U);
+    // One gap, whose ends are the frames on both sides that are whole.
+    ASSERT_EQ(said["lost"].size(), 1U) << said.dump();
+    EXPECT_EQ(said["lost"][0]["after"], *kept.lost.begin() - 1);
+    EXPECT_EQ(said["lost"][0]["before"], *kept.lost.rbegin() + 1);
+    EXPECT_EQ(said["lost"][0]["stream"], "repos");
+    EXPECT_EQ(said["lost"][0]["epoch"], 1);
+  }
+}
+
+TEST_F(Repair, AFlippedByteAnywhereIsRepaired) {
+  for (const bool closes : {true, false}) {
+    fs::remove_all(archive_dir());
+    model.clear();
+    given_archive_of_three(closes);
+    std::mt19937_64 random(closes ? 1 : 2);
+    for (const auto& [file, bytes] : intact) {
+      if (bytes.empty() || file.starts_with("db/OPTIONS") || file == "db/IDENTITY") continue;
+      std::size_t lost_most = 0;
+      int repairs = 0;
+      for (std::size_t i = 0; i < scaled(6); ++i) {
+        const std::size_t at = random() % bytes.size();
+        std::string flipped = bytes;
+        flipped[at] = static_cast<char>(flipped[at] ^ (1 << (at % 8)));
+        damage(file, flipped);
+        if (run_repair().status == 0) continue;  // a slot of the witness, of two: a start says so
+        const Kept kept = repair_and_judge();
+        EXPECT_EQ(kept.wrong, "") << file << " byte " << at;
+        lost_most = std::max(lost_most, kept.lost.size());
+        ++repairs;
+      }
+      std::printf("%-20s %7zu bytes: %d repairs, at most %zu frames lost\n", file.c_str(),
+                  bytes.size(), repairs, lost_most);
+    }
+  }
+}
+
+TEST_F(Repair, MissingFilesAreRepaired) {
+  given_archive_of_three(false);
+  for (const auto& [file, bytes] : intact) {
+    if (bytes.empty() || file.starts_with("db/OPTIONS") || file == "db/IDENTITY" ||
+        file == "witness") {
+      continue;
+    }
+    put_back();
+    fs::remove(archive_dir() / file);
+    const Kept kept = repair_and_judge();
+    EXPECT_EQ(kept.wrong, "") << file;
+    std::printf("without %-20s %zu frames lost\n", file.c_str(), kept.lost.size());
+  }
+}
+
+TEST_F(Repair, TruncatedFilesAreRepaired) {
+  given_archive_of_three(false);
+  for (const auto& [file, bytes] : intact) {
+    if (bytes.size() < 2 || file.starts_with("db/OPTIONS") || file == "db/IDENTITY" ||
+        file == "witness") {
+      continue;  // half of it is a slot of two
+    }
+    damage(file, bytes.substr(0, bytes.size() / 2));
+    const Kept kept = repair_and_judge();
+    EXPECT_EQ(kept.wrong, "") << file;
+    std::printf("half of %-20s %zu frames lost\n", file.c_str(), kept.lost.size());
+  }
+}
+
+}  // namespace
+}  // namespace standpipe::test
