@@ -33,6 +33,15 @@ void count_group(PartitionInfo& row, const GroupView& group) {
   }
 }
 
+// The seqs that a group passes over.
+void add_holes(std::vector<Hole>& holes, const GroupView& group) {
+  for (std::size_t i = 1; i < group.frames.size(); ++i) {
+    const Seq before = group.frames[i].seq;
+    const Seq after = group.frames[i - 1].seq;
+    if (before > next(after)) holes.push_back({after, before, true});
+  }
+}
+
 bool is_readable(PartitionState state) {
   return state != PartitionState::dropping && state != PartitionState::building;
 }
@@ -155,8 +164,9 @@ Result<std::optional<FoundPartition>> Repair::Impl::read(PartitionId id) {
       return {};
     }
     if (partition.row.groups > 0 && at.first > next(partition.row.last)) {
-      partition.holes.push_back({partition.row.last, at.first});
+      partition.holes.push_back({partition.row.last, at.first, false});
     }
+    if (explains_skips(id, text)) add_holes(partition.holes, *group);
     count_group(partition.row, *group);
     return {};
   };
@@ -190,6 +200,18 @@ Result<std::optional<FoundPartition>> Repair::Impl::read(PartitionId id) {
   }
   judge(partition);
   return std::optional<FoundPartition>(std::move(partition));
+}
+
+// Whether the ledger has to explain what is skipped within groups, and may have lost the row that
+// does. Of a stream that skips nearly every seq they are not even remembered.
+bool Repair::Impl::explains_skips(PartitionId id,
+                                  const std::optional<SelfDescription>& text) const {
+  if (!is_directory_doubtful()) return false;
+  if (text && text->kind == StreamKind::labels) return false;
+  const auto row = directory.partitions.find(id);
+  if (row == directory.partitions.end()) return true;
+  const EpochKey epoch{row->second.stream, row->second.epoch};
+  return !directory.streams.contains(epoch.first) || directory.is_dense(epoch);
 }
 
 bool Repair::Impl::place(FoundPartition& partition, const std::optional<SelfDescription>& text) {

@@ -18,9 +18,10 @@
 
 namespace standpipe::storage {
 
-// Between two groups that follow each other: strictly between these seqs there is no frame.
+// Strictly between these seqs there is no frame.
 struct Hole {
   Seq after = kSeqNone, before = kSeqNone;
+  bool is_in_group = false;  // else between two that follow each other
 };
 
 // A partition as it was found.
@@ -65,6 +66,7 @@ class Repair::Impl {
   // repair.cc
   Result<void> find_partitions(const RepairProgress& progress);
   Result<std::optional<FoundPartition>> read(PartitionId id);
+  bool explains_skips(PartitionId id, const std::optional<SelfDescription>& text) const;
   bool place(FoundPartition& partition, const std::optional<SelfDescription>& text);
   void judge(FoundPartition& partition) const;
   void keep_newest_of_overlapping();
@@ -77,6 +79,8 @@ class Repair::Impl {
                            const FoundPartition* right, Seq low);
   void end_epoch(const EpochKey& epoch, const FoundPartition* last);
   void lose(const EpochKey& epoch, Seq after, Seq before);
+  bool misses_groups() const;
+  bool misses_frames(const FoundPartition& partition) const;
   bool is_gone_between(const EpochKey& epoch, Seq after, Seq before) const;
   // Rows of the directory may be missing, or be older than what they tell of.
   bool is_directory_doubtful() const {

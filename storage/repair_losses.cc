@@ -15,6 +15,23 @@ bool is_in(const Damage& damage, Seq after, Seq before) {
 
 }  // namespace
 
+// Whether groups may be gone of which no place is known: in a log, or in a table of no known
+// family.
+bool Repair::Impl::misses_groups() const {
+  const auto& places = salvage->damages();
+  return salvage->has_damaged_logs() ||
+         std::any_of(places.begin(), places.end(), [](const Damage& damage) {
+           return damage.file.extension() == ".sst" && damage.container.empty() &&
+                  !damage.partition.has_value();
+         });
+}
+
+bool Repair::Impl::misses_frames(const FoundPartition& partition) const {
+  if (partition.is_whole) return false;
+  if (partition.recorded) return partition.recorded->frames > partition.row.frames;
+  return misses_groups();
+}
+
 void Repair::Impl::find_losses(const EpochKey& epoch) {
   std::vector<const FoundPartition*> own;  // by seq
   for (const FoundPartition& partition : found) {
@@ -38,15 +55,18 @@ void Repair::Impl::find_losses(const EpochKey& epoch) {
   for (const FoundPartition* right : own) {
     find_losses_between(epoch, left, right, low);
     for (const Hole& hole : right->holes) {
-      if (right->is_whole) continue;  // upstream skipped them
-      // A stream that skips says nothing of it: then only places that cannot be read are losses,
-      // where these are all that is missing.
-      const bool has_places = !right->damages.empty() && !is_directory_doubtful();
-      const bool is_lost =
-          directory.is_dense(epoch) || !has_places ||
-          std::any_of(right->damages.begin(), right->damages.end(), [&hole](const Damage& damage) {
-            return is_in(damage, hole.after, hole.before);
-          });
+      // A row of the ledger may be gone that said why they are absent.
+      const bool is_unexplained = directory.is_dense(epoch) && is_directory_doubtful();
+      // Upstream skipped them, and where that is recorded, it still is.
+      const bool is_skipped = right->is_whole || hole.is_in_group;
+      if (is_skipped && !is_unexplained) continue;
+      // A stream that skips says nothing of it: then losses are where it cannot be read, or, if
+      // that explains not all that is missing, wherever it may be.
+      const bool is_at_place = std::any_of(
+          right->damages.begin(), right->damages.end(),
+          [&hole](const Damage& damage) { return is_in(damage, hole.after, hole.before); });
+      const bool may_be_here = misses_frames(*right) && (right->damages.empty() || misses_groups());
+      const bool is_lost = directory.is_dense(epoch) || is_at_place || may_be_here;
       if (is_lost) lose(epoch, hole.after, hole.before);
     }
     left = right;
@@ -70,9 +90,9 @@ void Repair::Impl::find_losses_between(const EpochKey& epoch, const FoundPartiti
     if (partition == nullptr || partition->is_whole) return false;
     // Its ends are there if its own row says so.
     const auto& recorded = partition->recorded;
-    if (!recorded) return true;
-    return partition == left ? recorded->last != partition->row.last
-                             : recorded->first != partition->row.first;
+    if (!recorded) return !partition->damages.empty() || misses_groups();
+    return partition == left ? recorded->last > partition->row.last
+                             : recorded->first < partition->row.first;
   };
   const bool is_gone = is_gone_between(epoch, after, before);
   const bool is_doubtful = is_directory_doubtful() && directory.is_dense(epoch);
