@@ -59,7 +59,14 @@ Result<std::unique_ptr<RawTable>> RawTable::open(const std::filesystem::path& pa
                                  family_options(read_only, kMetaContainer, nullptr));
   auto reader = std::make_unique<Reader>(options);
   const rocksdb::Status opened = reader->table.Open(path.string());
-  if (!opened.ok()) return unreadable(opened);
+  if (!opened.ok()) {
+    auto carved = CarvedTable::carve(path);
+    if (!carved || carved->entries().empty()) return unreadable(opened);
+    std::unique_ptr<RawTable> table(new RawTable(std::move(reader)));
+    table->carved_.emplace(std::move(carved).value());
+    table->complaint_ = opened.ToString();
+    return table;
+  }
   rocksdb::ReadOptions read;
   read.verify_checksums = true;
   read.fill_cache = false;
@@ -73,13 +80,42 @@ Result<std::unique_ptr<RawTable>> RawTable::open(const std::filesystem::path& pa
   return table;
 }
 
-bool RawTable::valid() const { return reader_->at->Valid(); }
-std::string_view RawTable::key() const { return reader_->at->key().ToStringView(); }
-std::string_view RawTable::value() const { return reader_->at->value().ToStringView(); }
+bool RawTable::valid() const {
+  return carved_ ? at_ < carved_->entries().size() : reader_->at->Valid();
+}
+
+std::string_view RawTable::key() const {
+  return carved_ ? std::string_view(carved_->entries()[at_].key)
+                 : reader_->at->key().ToStringView();
+}
+
+std::string_view RawTable::value() {
+  return carved_ ? carved_->value(carved_->entries()[at_]) : reader_->at->value().ToStringView();
+}
+
+// Between the entry before, or what was wanted, and where it is now. Nobody knows what followed the
+// last entry, since nothing says where the data ended.
+void RawTable::tell_hole(std::string after) {
+  const auto& entries = carved_->entries();
+  if (at_ < entries.size() && !entries[at_].follows_hole) return;
+  std::string before = at_ < entries.size() ? entries[at_].key : std::string();
+  if (on_unreadable_) {
+    on_unreadable_({std::move(after), std::move(before), Error{Errc::corrupt, complaint_}});
+  }
+}
 
 bool RawTable::has_failed() const { return !reader_->at->Valid() && !reader_->at->status().ok(); }
 
 void RawTable::seek(std::string_view key) {
+  if (carved_) {
+    const auto& entries = carved_->entries();
+    const auto found = std::lower_bound(entries.begin(), entries.end(), key,
+                                        [](const CarvedTable::Entry& entry,
+                                           std::string_view wanted) { return entry.key < wanted; });
+    at_ = static_cast<std::size_t>(found - entries.begin());
+    tell_hole({});
+    return;
+  }
   std::string first(key);
   reader_->at->Seek(first);
   if (!has_failed()) return;
@@ -89,6 +125,11 @@ void RawTable::seek(std::string_view key) {
 
 void RawTable::next() {
   std::string last(key());
+  if (carved_) {
+    ++at_;
+    tell_hole(std::move(last));
+    return;
+  }
   reader_->at->Next();
   if (!has_failed()) return;
   std::string first = last;

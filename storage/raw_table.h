@@ -7,10 +7,12 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "schema/base/result.h"
+#include "storage/carved_table.h"
 
 namespace standpipe::storage {
 
@@ -26,7 +28,8 @@ class RawTable {
   };
   using OnUnreadable = std::function<void(const Unreadable&)>;
 
-  // corrupt or io where not even its index can be read: then none of its entries can.
+  // Where its index cannot be read, the groups that its blocks hold are searched for. corrupt or io
+  // where none is found.
   static Result<std::unique_ptr<RawTable>> open(const std::filesystem::path& path);
   ~RawTable();
   RawTable(const RawTable&) = delete;
@@ -34,6 +37,8 @@ class RawTable {
 
   // The column family that it was written for; empty if it does not say.
   const std::string& container() const { return container_; }
+  // Why its index cannot be read; empty if it can.
+  const std::string& complaint() const { return complaint_; }
   // Called by the moves below; may be empty.
   void on_unreadable(OnUnreadable call) { on_unreadable_ = std::move(call); }
 
@@ -41,7 +46,7 @@ class RawTable {
   void next();
   bool valid() const;
   std::string_view key() const;  // until the next move
-  std::string_view value() const;
+  std::string_view value();
 
  private:
   struct Reader;
@@ -50,8 +55,13 @@ class RawTable {
   void step_over(std::string first_bad, std::string after);
   bool has_failed() const;
 
+  void tell_hole(std::string after);
+
   std::unique_ptr<Reader> reader_;
+  std::optional<CarvedTable> carved_;  // then reader_ is not asked
+  std::size_t at_ = 0;                 // of its entries
   std::string container_;
+  std::string complaint_;
   std::size_t key_bytes_ = 0;  // the longest key that it may hold
   OnUnreadable on_unreadable_;
 };

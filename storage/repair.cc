@@ -104,7 +104,7 @@ Result<void> Repair::Impl::examine(const RepairProgress& progress) {
   for (const auto& [epoch, row] : directory.epochs) find_losses(epoch);
   for (const FoundPartition& partition : found) report.frames += partition.row.frames;
   tell_damages();
-  report.remarks = directory.remarks;
+  report.remarks.insert(report.remarks.begin(), directory.remarks.begin(), directory.remarks.end());
   // What no partition misses may still be wrong: of a table, what is not of its groups.
   if (archive != nullptr && report.is_whole()) {
     if (const Result<void> verified = archive->verify_files(); !verified) {

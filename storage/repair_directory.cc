@@ -201,7 +201,12 @@ void RepairedDirectory::complete(const std::optional<WitnessState>& witness, std
   if (!witness || witness->archive != format.archive) return;
   for (const WitnessEntry& entry : witness->entries) {
     const EpochKey epoch{entry.stream, entry.epoch};
-    if (!epochs.contains(epoch)) continue;
+    if (!epochs.contains(epoch)) {
+      remarks.push_back("of stream number " + std::to_string(to_int(entry.stream)) + ", epoch " +
+                        std::to_string(to_int(entry.epoch)) + ", nothing is left, not even its " +
+                        "name; its witness saw seq " + std::to_string(to_int(entry.newest)));
+      continue;
+    }
     HeadRow& head = heads[epoch];
     head.newest = std::max(head.newest, entry.newest);
     head.floor = std::max(head.floor, entry.floor);

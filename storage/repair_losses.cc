@@ -111,6 +111,12 @@ void Repair::Impl::end_epoch(const EpochKey& epoch, const FoundPartition* last) 
   }
   head.floor = std::max(head.floor, end);
   head.newest = std::max(end, kSeqNone);
+  if (salvage->has_damaged_logs()) {
+    report.remarks.push_back(
+        "whether more was stored in stream " + directory.streams.at(epoch.first).spec.name +
+        ", epoch " + std::to_string(to_int(epoch.second)) + ", above seq " +
+        std::to_string(to_int(std::max(end, newest))) + ", logs that are damaged would say");
+  }
   if (newest <= end) return;
   const bool is_newest =
       std::none_of(directory.epochs.begin(), directory.epochs.end(), [&](const auto& entry) {

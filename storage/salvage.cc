@@ -285,6 +285,9 @@ void Salvage::look_into(Table& table, const Live* live) {
   auto raw = RawTable::open(table.path);
   if (raw) {
     table.is_open = true;
+    if (!(*raw)->complaint().empty()) {
+      add_damage({table.path, table.container, (*raw)->complaint(), {}, kSeqNone, kSeqNone});
+    }
     if (table.container.empty()) table.container = (*raw)->container();
     for ((*raw)->seek({}); (*raw)->valid();) {
       const auto key = parse_group_key((*raw)->key());

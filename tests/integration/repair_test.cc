@@ -43,6 +43,7 @@ class Repair : public ArchiveFixture {
   // Three partitions: two sealed ones, and one whose frames are only in the log if it crashes.
   void given_archive_of_three(bool closes) {
     given_archive();
+    model.clear();
     for (std::int64_t seq = 1; seq <= kLast; ++seq) {
       if (seq >= kSkippedFirst && seq <= kSkippedLast) continue;
       clock.advance(1500);  // the witness follows each commit
@@ -182,7 +183,6 @@ Repair::Kept Repair::repair_and_judge() {
 TEST_F(Repair, AnArchiveThatIsWholeIsLeftAlone) {
   for (const bool closes : {true, false}) {
     fs::remove_all(archive_dir());
-    model.clear();
     given_archive_of_three(closes);
     const Files before = read_files(archive_dir());
     const Outcome said = run_standpipe({"repair", "--data", archive_dir().string()});
@@ -224,7 +224,6 @@ TEST_F(Repair, AFlippedByteInATableCostsItsBlockAlone) {
 TEST_F(Repair, AFlippedByteAnywhereIsRepaired) {
   for (const bool closes : {true, false}) {
     fs::remove_all(archive_dir());
-    model.clear();
     given_archive_of_three(closes);
     std::mt19937_64 random(closes ? 1 : 2);
     for (const auto& [file, bytes] : intact) {
@@ -261,6 +260,30 @@ TEST_F(Repair, MissingFilesAreRepaired) {
     EXPECT_EQ(kept.wrong, "") << file;
     std::printf("without %-20s %zu frames lost\n", file.c_str(), kept.lost.size());
   }
+}
+
+// Its index is gone with its end: the blocks that are left are found by themselves.
+TEST_F(Repair, ATableThatIsCutShortKeepsWhatIsInFrontOfTheCut) {
+  given_archive_of_three(true);
+  const std::string table = tables_of("frames/repos/0000000000000002").front();
+  const std::string& bytes = intact.at(table);
+  const auto frames = std::size_t{21};
+  for (const std::size_t cut : {std::size_t{1}, bytes.size() / 4, bytes.size() / 2}) {
+    damage(table, bytes.substr(0, bytes.size() - cut));
+    const Kept kept = repair_and_judge();
+    EXPECT_EQ(kept.wrong, "") << cut;
+    const std::size_t share = frames * cut / bytes.size();
+    EXPECT_LE(kept.lost.size(), cut == 1 ? 0 : share + 5) << cut;  // and the block that is cut
+    EXPECT_FALSE(kept.has_lost_gaps);
+  }
+  // A hole in the middle, too: what follows it is found again.
+  std::string holed = bytes.substr(0, bytes.size() - 1);
+  holed[bytes.size() / 2] = static_cast<char>(holed[bytes.size() / 2] ^ 1);
+  damage(table, holed);
+  const Kept kept = repair_and_judge();
+  EXPECT_EQ(kept.wrong, "");
+  EXPECT_GE(kept.lost.size(), 1U);
+  EXPECT_LE(kept.lost.size(), 5U);
 }
 
 TEST_F(Repair, TruncatedFilesAreRepaired) {
@@ -311,6 +334,32 @@ TEST_F(Repair, AFlippedByteInARowOfMetaCostsNoFrame) {
       EXPECT_TRUE(kept.lost.empty()) << table << " byte " << at;
     }
   }
+}
+
+// Who has an upstream need not call the end lost: it is asked for it again.
+TEST_F(Repair, TheEndOfAStreamWithAnUpstreamIsNoGap) {
+  given_archive();
+  storage::StreamSpec spec;
+  spec.name = "repos";
+  spec.url = "wss://relay.example";
+  ASSERT_OK(archive().ensure_stream(spec, /*change_upstream=*/true));
+  given_archive_of_three(false);
+  put_back();
+  for (const std::string& log : files_with(".log")) fs::remove(archive_dir() / log);
+  const json said = report();
+  ASSERT_EQ(said["lost"].size(), 1U) << said.dump();
+  EXPECT_EQ(said["lost"][0]["after"], 48);
+  EXPECT_EQ(said["lost"][0]["before"], kLast + 1);
+  EXPECT_EQ(said["lost"][0]["asked_again"], true);
+  ASSERT_EQ(run_repair({"--accept-loss"}).status, 0);
+  storage::ArchiveOptions read_only = options;
+  read_only.access = storage::Access::read_only;
+  const auto opened = storage::Archive::open(repaired(), read_only);
+  ASSERT_OK(opened);
+  const storage::EpochInfo epoch = (*opened)->find_stream("repos")->epochs.back();
+  EXPECT_EQ(epoch.newest, Seq{48});
+  EXPECT_EQ(epoch.floor, Seq{48});  // where a mirror resumes
+  EXPECT_EQ(epoch.gaps.of(storage::GapReason::lost).gaps, 0U);
 }
 
 // What is made is an archive like any other: it takes what follows.
