@@ -17,9 +17,9 @@ namespace {
 
 constexpr std::size_t kGroupKeyBytes = 16;
 constexpr std::size_t kRowKeyBytes = 17;  // of a gap's row, the longest
-// Before strides grow, seqs are tried one by one: the frames of a block are soon passed where they
-// follow each other closely, and no whole block behind it is leapt over.
-constexpr int kSingleSteps = 1024;
+// Before strides grow, seqs are tried one by one: where frames follow each other closely, no whole
+// block between two that are damaged is leapt over.
+constexpr int kSingleSteps = 128;
 
 Error unreadable(const rocksdb::Status& status) {
   return Error{status.IsCorruption() ? Errc::corrupt : Errc::io, status.ToString()};
@@ -45,6 +45,12 @@ std::optional<std::string> raised(std::string key, std::size_t bit) {
 
 struct RawTable::Reader {
   explicit Reader(const rocksdb::Options& options) : table(options) {}
+  void renew() {
+    rocksdb::ReadOptions read;
+    read.verify_checksums = true;
+    read.fill_cache = false;
+    at.reset(table.NewIterator(read));
+  }
   rocksdb::SstFileReader table;
   std::unique_ptr<rocksdb::Iterator> at;  // goes first
 };
@@ -67,10 +73,7 @@ Result<std::unique_ptr<RawTable>> RawTable::open(const std::filesystem::path& pa
     table->complaint_ = opened.ToString();
     return table;
   }
-  rocksdb::ReadOptions read;
-  read.verify_checksums = true;
-  read.fill_cache = false;
-  reader->at.reset(reader->table.NewIterator(read));
+  reader->renew();
   std::unique_ptr<RawTable> table(new RawTable(std::move(reader)));
   if (const auto properties = table->reader_->table.GetTableProperties()) {
     table->container_ = properties->column_family_name;
@@ -117,6 +120,7 @@ void RawTable::seek(std::string_view key) {
     return;
   }
   std::string first(key);
+  if (has_failed()) reader_->renew();
   reader_->at->Seek(first);
   if (!has_failed()) return;
   first.resize(std::max(first.size(), key_bytes_), '\0');
@@ -141,7 +145,9 @@ void RawTable::next() {
   step_over(std::move(first), std::move(last));
 }
 
+// Of an iterator that has failed, RocksDB does not promise that it reads on elsewhere.
 bool RawTable::can_read_at(const std::string& key) {
+  reader_->renew();
   reader_->at->Seek(key);
   return !has_failed();
 }
