@@ -1,5 +1,6 @@
 // The thin layer over RocksDB: containers (column families), synced batches, scans.
-// store.cc and store_options.cc are the only files that know RocksDB.
+// store.cc and store_options.cc are the only files that know RocksDB, but for what is read without
+// its database being in order: storage/raw_table.cc and storage/salvage.cc.
 #pragma once
 
 #include <cstddef>

@@ -178,7 +178,7 @@ TEST_F(CliErrors, WhatMakesNoSenseIsUsage) {
   const std::string file = given_file("a", make_frames({1}));
   expect_refusal(std::vector<std::string>{}, 2,
                  "which verb? one of mirror, archive, serve, import, export, verify, inspect, "
-                 "tail, epoch new, backup, restore, simulate");
+                 "tail, epoch new, backup, restore, repair, simulate");
   expect_refusal({"mirrors"}, 2, "unknown verb or option 'mirrors'");
   expect_refusal({"import"}, 2, "FILE is required");
   expect_refusal({"import", file, "--streem", "x"}, 2, "unknown option --streem; allowed: --data");
