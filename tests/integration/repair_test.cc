@@ -300,6 +300,23 @@ TEST_F(Repair, TruncatedFilesAreRepaired) {
   }
 }
 
+// RocksDB would open it as it once was, without the tables that came later, and delete them.
+TEST_F(Repair, AManifestThatIsCutAnywhereCostsNoFrame) {
+  given_archive_of_three(true);
+  std::string manifest;
+  for (const auto& [file, bytes] : intact) {
+    if (file.starts_with("db/MANIFEST")) manifest = file;
+  }
+  ASSERT_FALSE(manifest.empty());
+  const std::size_t size = intact.at(manifest).size();
+  for (std::size_t cut = size / 16; cut < size; cut += size / scaled(16)) {
+    damage(manifest, intact.at(manifest).substr(0, cut));
+    const Kept kept = repair_and_judge();
+    EXPECT_EQ(kept.wrong, "") << cut << " of " << size;
+    EXPECT_TRUE(kept.lost.empty()) << cut << " of " << size;
+  }
+}
+
 // All that `meta` held is gone: what the families say of themselves is enough.
 TEST_F(Repair, TheDirectoryIsRebuiltFromTheFamilies) {
   given_archive_of_three(true);
