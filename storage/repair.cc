@@ -307,7 +307,14 @@ Result<std::unique_ptr<Archive>> Repair::Impl::open_as_it_is() {
 
 void Repair::Impl::tell_damages() {
   for (const Damage& damage : salvage->damages()) {
-    report.damages.push_back({damage.file.string(), damage.container, damage.what});
+    RepairDamage told{damage.file.string(), damage.container, damage.what};
+    // One place may be met by several partitions.
+    const auto is_it = [&told](const RepairDamage& other) {
+      return other.file == told.file && other.what == told.what;
+    };
+    if (std::none_of(report.damages.begin(), report.damages.end(), is_it)) {
+      report.damages.push_back(std::move(told));
+    }
   }
   for (const std::string& row : directory.unreadable) {
     report.damages.push_back({(dir / "db").string(), std::string(kMetaContainer), row});

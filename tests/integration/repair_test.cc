@@ -230,7 +230,7 @@ TEST_F(Repair, AFlippedByteAnywhereIsRepaired) {
       if (bytes.empty() || file.starts_with("db/OPTIONS") || file == "db/IDENTITY") continue;
       std::size_t lost_most = 0;
       int repairs = 0;
-      for (std::size_t i = 0; i < scaled(6); ++i) {
+      for (std::size_t i = 0; i < scaled(4); ++i) {
         const std::size_t at = random() % bytes.size();
         std::string flipped = bytes;
         flipped[at] = static_cast<char>(flipped[at] ^ (1 << (at % 8)));
@@ -342,7 +342,7 @@ TEST_F(Repair, AFlippedByteInARowOfMetaCostsNoFrame) {
   const std::vector<std::string> tables = tables_of("meta");
   ASSERT_FALSE(tables.empty());
   for (const std::string& table : tables) {
-    for (std::size_t at = 0; at < 400; at += 400 / scaled(10)) {  // its rows, which come first
+    for (std::size_t at = 0; at < 400; at += 400 / scaled(6)) {  // its rows, which come first
       std::string bytes = intact.at(table);
       bytes[at] = static_cast<char>(bytes[at] ^ 4);
       damage(table, bytes);
