@@ -3,27 +3,15 @@
 // in the ledger as lost and nothing else is, and the damaged archive stays as it was.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <functional>
-#include <nlohmann/json.hpp>
-#include <optional>
 #include <random>
-#include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
-#include "storage/store.h"
-#include "tests/support/archive_files.h"
-#include "tests/support/archive_fixture.h"
-#include "tests/support/archive_text.h"
-#include "tests/support/child_process.h"
-#include "tests/support/process.h"
+#include "tests/support/repair_fixture.h"
 #include "tests/support/scale.h"
 
 namespace standpipe::test {
@@ -34,151 +22,7 @@ using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
 
-constexpr std::int64_t kLast = 72;
-constexpr std::int64_t kSkippedFirst = 31, kSkippedLast = 33;  // by upstream
-constexpr std::size_t kFrameBytes = 30'000;  // four are a commit, and a block of a table
-
-class Repair : public ArchiveFixture {
- protected:
-  // Three partitions: two sealed ones, and one whose frames are only in the log if it crashes.
-  void given_archive_of_three(bool closes) {
-    given_archive();
-    model.clear();
-    for (std::int64_t seq = 1; seq <= kLast; ++seq) {
-      if (seq >= kSkippedFirst && seq <= kSkippedLast) continue;
-      clock.advance(1500);  // the witness follows each commit
-      append({.seq = seq, .blocks_bytes = kFrameBytes});
-      if (seq % 4 == 0) commit();
-      if (seq == 24 || seq == 48) {
-        ASSERT_OK(archive().seal(stream()));
-      }
-    }
-    ASSERT_OK(appender().offer_foreign(Unarchivable::text_message, as_bytes("text"), 1));
-    commit();
-    closes ? close() : crash();
-    intact = read_files(archive_dir());
-  }
-
-  void put_back() {
-    write_files(archive_dir(), intact);
-    write_file(archive_dir() / "archive.lock", {});
-    fs::remove_all(repaired());
-  }
-  void damage(const std::string& file, const std::string& bytes) {
-    put_back();
-    write_file(archive_dir() / file, bytes);
-  }
-
-  fs::path repaired() const { return archive_dir().string() + ".repaired"; }
-  Outcome run_repair(std::vector<std::string> more = {}) const {
-    std::vector<std::string> all{"repair",     "--data", archive_dir().string(),
-                                 "--min-free", "0",      "--quiet"};
-    all.insert(all.end(), more.begin(), more.end());
-    return run_standpipe(all);
-  }
-  json report() const {
-    const Outcome outcome = run_repair({"--json"});
-    EXPECT_EQ(outcome.err, "");
-    return json::parse(outcome.out, nullptr, false);
-  }
-
-  // What the repaired archive does not hold of the model; what is wrong with it, in words, is
-  // `wrong`.
-  struct Kept {
-    std::set<std::int64_t> lost;
-    bool has_lost_gaps = false;
-    std::string wrong;
-  };
-  Kept repair_and_judge();
-  std::string judge_repaired(Kept& kept);
-
-  std::vector<std::string> files_with(const std::string& ending) const {
-    std::vector<std::string> out;
-    for (const auto& [name, bytes] : intact) {
-      if (name.ends_with(ending) && !bytes.empty()) out.push_back(name);
-    }
-    return out;
-  }
-  // The tables of a family whose name begins so: it stands in their properties, which RocksDB does
-  // not compress, after the end of the property's name.
-  std::vector<std::string> tables_of(const std::string& family) const {
-    std::vector<std::string> out;
-    for (const std::string& file : files_with(".sst")) {
-      if (intact.at(file).find("name" + family) != std::string::npos) out.push_back(file);
-    }
-    return out;
-  }
-
-  Files intact;
-};
-
-// Looks at what was made: opens, verifies, reads, and holds the ledger against the model.
-std::string Repair::judge_repaired(Kept& kept) {
-  storage::ArchiveOptions read_only = options;
-  read_only.access = storage::Access::read_only;
-  const auto opened = storage::Archive::open(repaired(), read_only);
-  if (!opened) return "does not open: " + opened.error().detail;
-  if (const auto verified = (*opened)->verify_files(); !verified) {
-    return "does not verify: " + verified.error().detail;
-  }
-  const auto found = (*opened)->find_stream("repos");
-  if (!found) return "the stream is gone";
-  const storage::EpochNumber number = found->epochs.back().number;
-  FrameMap frames;
-  if (const auto read = read_into(frames, **opened, found->id, number); !read) {
-    return "cannot be read: " + read.error().detail;
-  }
-  for (const auto& [seq, bytes] : frames) {
-    if (!model.contains(seq)) return "made up seq " + std::to_string(seq);
-    if (model.at(seq) != bytes) return "other bytes for seq " + std::to_string(seq);
-  }
-  for (const auto& [seq, bytes] : model) {
-    if (!frames.contains(seq)) kept.lost.insert(seq);
-  }
-  const auto gaps = (*opened)->gaps(found->id, number, kSeqNone, Seq{kLast + 1}, 1000);
-  if (!gaps) return gaps.error().detail;
-  std::set<std::int64_t> told, explained;
-  for (const storage::Gap& gap : *gaps) {
-    for (auto seq = to_int(gap.after) + 1; seq < to_int(gap.before); ++seq) {
-      if (frames.contains(seq)) return "a gap over seq " + std::to_string(seq);
-      if (gap.reason == storage::GapReason::lost) told.insert(seq);
-      explained.insert(seq);
-    }
-  }
-  for (std::int64_t seq = kSkippedFirst; seq <= kSkippedLast; ++seq) {
-    if (!explained.contains(seq)) return "seq " + std::to_string(seq) + " is a silent gap";
-  }
-  for (const std::int64_t seq : told) {
-    // What upstream skipped is lost where the ledger itself cannot be read, and nowhere else.
-    const bool was_skipped = seq >= kSkippedFirst && seq <= kSkippedLast;
-    if (was_skipped) kept.has_lost_gaps = true;
-    if (!model.contains(seq) && !was_skipped) {
-      return "seq " + std::to_string(seq) + " never was, and is called lost";
-    }
-  }
-  for (const std::int64_t seq : kept.lost) {
-    if (!told.contains(seq)) return "seq " + std::to_string(seq) + " is missing without a word";
-  }
-  return {};
-}
-
-Repair::Kept Repair::repair_and_judge() {
-  Kept kept;
-  const Files before = read_files(archive_dir());
-  const Outcome said = run_repair();
-  if (said.status != 1) kept.wrong = "status " + std::to_string(said.status) + ": " + said.err;
-  const Outcome made = run_repair({"--accept-loss"});
-  if (made.status != 0) {
-    kept.wrong = "status " + std::to_string(made.status) + ": " + made.err;
-    return kept;
-  }
-  if (const std::string what = overwritten(before, archive_dir()); !what.empty()) {
-    kept.wrong = "the damaged archive: " + what;
-  }
-  if (read_files(archive_dir()).size() != before.size()) kept.wrong = "files were added to it";
-  if (kept.wrong.empty()) kept.wrong = judge_repaired(kept);
-  return kept;
-}
+using Repair = RepairFixture;
 
 TEST_F(Repair, AnArchiveThatIsWholeIsLeftAlone) {
   for (const bool closes : {true, false}) {
@@ -377,111 +221,6 @@ TEST_F(Repair, TheEndOfAStreamWithAnUpstreamIsNoGap) {
   EXPECT_EQ(epoch.newest, Seq{48});
   EXPECT_EQ(epoch.floor, Seq{48});  // where a mirror resumes
   EXPECT_EQ(epoch.gaps.of(storage::GapReason::lost).gaps, 0U);
-}
-
-// What is made is an archive like any other: it takes what follows.
-TEST_F(Repair, ARepairedArchiveGoesOn) {
-  given_archive_of_three(true);
-  const std::string table = tables_of("frames/repos/0000000000000001").front();
-  damage(table, intact.at(table).substr(0, 100));
-  const Kept kept = repair_and_judge();
-  ASSERT_EQ(kept.wrong, "");
-  ASSERT_FALSE(kept.lost.empty());
-  for (const std::int64_t seq : kept.lost) model.erase(seq);
-  fs::rename(archive_dir(), dir / "damaged");
-  fs::rename(repaired(), archive_dir());
-  given_archive();
-  expect_model();
-  append_range(kLast + 1, kLast + 20);
-  commit();
-  close();
-  given_archive();
-  expect_model();
-  EXPECT_EQ(run_standpipe({"repair", "--data", archive_dir().string()}).status, 1);  // it is held
-  close();
-  EXPECT_EQ(run_standpipe({"repair", "--data", archive_dir().string()}).status, 0);
-}
-
-TEST_F(Repair, AHeldArchiveIsRefusedByName) {
-  given_archive_of_three(true);
-  ChildProcess holder({STANDPIPE_CRASH_CHILD_PATH, "hold", archive_dir().string(), "write"});
-  ASSERT_EQ(holder.read_line(), "held");
-  for (const std::vector<std::string>& more :
-       {std::vector<std::string>{}, std::vector<std::string>{"--accept-loss"}}) {
-    const Outcome refused = run_repair(more);
-    EXPECT_EQ(refused.status, 1);
-    EXPECT_THAT(refused.err, AllOf(HasSubstr("held for writing"), HasSubstr("standpipe repair:")));
-  }
-  EXPECT_FALSE(fs::exists(repaired()));
-}
-
-TEST_F(Repair, TooLittleRoomIsRefusedWithItsFigures) {
-  given_archive_of_three(true);
-  const std::string table = tables_of("frames/repos/0000000000000001").front();
-  damage(table, intact.at(table).substr(0, 100));
-  const Outcome refused = run_standpipe(
-      {"repair", "--data", archive_dir().string(), "--accept-loss", "--min-free", "1000000TiB"});
-  EXPECT_EQ(refused.status, 1);
-  EXPECT_THAT(refused.err, AllOf(HasSubstr("1099511627776000000"), HasSubstr("bytes are free")));
-  EXPECT_FALSE(fs::exists(repaired()));
-  EXPECT_FALSE(fs::exists(repaired().string() + ".partial"));
-}
-
-TEST_F(Repair, BadInputIsRefused) {
-  EXPECT_THAT(run_repair().err, HasSubstr("no archive in"));
-  given_archive_of_three(true);
-  const std::string table = tables_of("frames/repos/0000000000000001").front();
-  damage(table, intact.at(table).substr(0, 100));
-  const Outcome aimless = run_repair({"--into", (dir / "there").string()});
-  EXPECT_EQ(aimless.status, 2);
-  EXPECT_THAT(aimless.err, HasSubstr("--accept-loss"));
-  fs::create_directory(repaired());
-  write_file(repaired() / "precious", "bytes");
-  const Outcome refused = run_repair({"--accept-loss"});
-  EXPECT_EQ(refused.status, 1);
-  EXPECT_THAT(refused.err, HasSubstr("is there already"));
-  EXPECT_EQ(read_file(repaired() / "precious"), "bytes");
-  const Outcome elsewhere = run_repair({"--accept-loss", "--into", (dir / "there").string() + "/"});
-  EXPECT_EQ(elsewhere.status, 0) << elsewhere.err;
-  EXPECT_TRUE(fs::exists(dir / "there" / "db" / "CURRENT"));
-}
-
-// Killed once a file of this ending is there: nothing has the new archive's name, the damaged one
-// is as it was, and the next run begins anew.
-TEST_F(Repair, KilledAtAnyPointItIsSimplyRunAgain) {
-  given_archive_of_three(true);
-  const std::string table = tables_of("frames/repos/0000000000000002").front();
-  const fs::path partial = repaired().string() + ".partial";
-  const auto has = [&partial](const std::string& ending) {
-    std::error_code failed;
-    for (fs::recursive_directory_iterator entry(partial, failed), end; !failed && entry != end;
-         entry.increment(failed)) {
-      if (entry->path().string().ends_with(ending)) return true;
-    }
-    return false;
-  };
-  int killed = 0;
-  for (const std::string stage : {"archive.lock", "CURRENT", ".log", ".sst", "witness"}) {
-    damage(table, intact.at(table).substr(0, 100));
-    fs::remove_all(partial);
-    const Files before = read_files(archive_dir());
-    Process repair({"repair", "--data", archive_dir().string(), "--min-free", "0", "--quiet",
-                    "--accept-loss"});
-    while (!has(stage) && !fs::exists(repaired())) std::this_thread::yield();
-    repair.signal(SIGKILL);
-    const Outcome ended = repair.wait();
-    if (ended.status == -SIGKILL && !fs::exists(repaired())) ++killed;
-    EXPECT_EQ(overwritten(before, archive_dir()), "");
-    if (fs::exists(repaired())) {  // it was quicker, or it has shown what is not whole
-      Kept made;
-      EXPECT_EQ(judge_repaired(made), "") << stage;
-      fs::remove_all(repaired());
-    }
-    const Kept kept = repair_and_judge();
-    EXPECT_EQ(kept.wrong, "") << stage;
-    EXPECT_FALSE(fs::exists(partial));
-  }
-  EXPECT_GE(killed, 3);
 }
 
 // -- Streams that skip, and share a family --------------------------------------------------------
