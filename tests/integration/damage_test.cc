@@ -439,7 +439,7 @@ TEST_F(Damage, FoundBesideACommitTakesNothingBackOfIt) {
   ASSERT_OK(archive().seal(stream()));
   for (const fs::directory_entry& entry : fs::directory_iterator(archive_dir() / "db")) {
     if (entry.path().extension() != ".sst") continue;
-    std::string bytes = read_file(entry.path());
+    std::string bytes = file_text(entry.path());
     bytes[bytes.size() / 3] ^= 1;
     write_file(entry.path(), bytes);
   }

@@ -83,7 +83,7 @@ TEST_F(RepairRun, BadInputIsRefused) {
   const Outcome refused = run_repair({"--accept-loss"});
   EXPECT_EQ(refused.status, 1);
   EXPECT_THAT(refused.err, HasSubstr("is there already"));
-  EXPECT_EQ(read_file(repaired() / "precious"), "bytes");
+  EXPECT_EQ(file_text(repaired() / "precious"), "bytes");
   const Outcome elsewhere = run_repair({"--accept-loss", "--into", (dir / "there").string() + "/"});
   EXPECT_EQ(elsewhere.status, 0) << elsewhere.err;
   EXPECT_TRUE(fs::exists(dir / "there" / "db" / "CURRENT"));

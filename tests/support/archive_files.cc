@@ -17,7 +17,7 @@ bool is_scratch(const fs::path& path) {
 
 }  // namespace
 
-std::string read_file(const fs::path& path) {
+std::string file_text(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
@@ -30,7 +30,7 @@ Files read_files(const fs::path& dir) {
   Files out;
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(dir)) {
     if (!entry.is_regular_file() || is_scratch(entry.path())) continue;
-    out[entry.path().lexically_relative(dir).string()] = read_file(entry.path());
+    out[entry.path().lexically_relative(dir).string()] = file_text(entry.path());
   }
   return out;
 }

@@ -10,7 +10,7 @@ namespace standpipe::test {
 
 using Files = std::map<std::string, std::string>;  // path below the archive to contents
 
-std::string read_file(const std::filesystem::path& path);
+std::string file_text(const std::filesystem::path& path);
 void write_file(const std::filesystem::path& path, const std::string& bytes);
 
 // All but what whoever opens it may write: locks, and RocksDB's log of its own doings.
