@@ -64,8 +64,8 @@ void StopSignal::wait_for_signals() {
     signalfd_siginfo info{};
     if (::read(signal_fd_, &info, sizeof info) != static_cast<ssize_t>(sizeof info)) continue;
     if (was_raised_.exchange(true)) ::_exit(1);  // asked twice: as a crash, which loses nothing
-    make_readable(stop_fd_);
     on_stop_();
+    make_readable(stop_fd_);
   }
 }
 

@@ -20,7 +20,8 @@ class StopSignal {
   bool was_raised() const { return was_raised_.load(); }
   // Also makes fd() readable where no signal came: work has ended by itself.
   void end_waits();
-  // Readable from the moment on when work is to stop. Not ours to close.
+  // Readable from the moment on when work is to stop, once `on_stop` has returned: who is woken by
+  // it finds everything stopped. Not ours to close.
   int fd() const { return stop_fd_; }
 
  private:
