@@ -61,7 +61,7 @@ TEST(SimulationChecksum, HundredThousandFramesOfFewAccountsWithEverythingOdd) {
   expect_sums(options,
               {{{5'000, "645e1082c897b08cd91142287f8f0b1b596ac98e4e9a8d3d952e163a087efc38"},
                 {20'000, "94511a3e877de76e042a0b9e1bee352fafe2214972f8a62dc8b4f5efb32fc8a9"},
-                {100'000, "6a08a0db84b847346967f1cfb42df4bba3051ac996d9398cc6f4c1196bf492a0"}}});
+                {100'000, "7d92f12077af73d6956be7a0e813306d6da16b91f9e05480096142e337ff2e12"}}});
 }
 
 }  // namespace
