@@ -141,13 +141,12 @@ int run(PlayVerbOptions& options) {
     playing = run;
   };
   set_playing(&play);
-  // First this: who waits for the file may look here then.
-  write_stdout(play.ready_text());
-  std::fflush(stdout);
   if (!options.ready_file.empty()) {
     const auto written = write_whole_file(options.ready_file, play.ready_text());
     if (!written) return fail(kName, written.error());
   }
+  write_stdout(play.ready_text());
+  std::fflush(stdout);
   play.run(signal);
   set_playing(nullptr);
   const std::string report = play.report();

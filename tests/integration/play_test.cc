@@ -438,7 +438,7 @@ TEST_F(Play, OverTls) {
   given_play(frames_between(1, 5), "[[fault]]\nkind = \"cut\"\nframe = 3\nbyte = 20\n",
              {"--tls-cert", (dir / "cert.pem").string(), "--tls-key", (dir / "key.pem").string(),
               "--until", "end"});
-  const std::string url = json::parse(play().output_text())["url"];
+  const std::string url = printed()["url"];
   EXPECT_THAT(url, StartsWith("wss://127.0.0.1:"));
   const Outcome tailed = run_standpipe({"tail", url, "--cursor", "0", "--until", "5", "--raw",
                                         "--tls-ca", (dir / "ca.pem").string()});

@@ -63,6 +63,17 @@ HttpReply PlayFixture::post(std::string_view target) const {
   return http_get(play_port(), target, call);
 }
 
+json PlayFixture::printed() const {
+  const auto deadline = deadline_from_now();
+  while (!play().output_text().ends_with('\n')) {
+    if (std::chrono::steady_clock::now() >= deadline) {
+      throw std::runtime_error("waited in vain for the line that says where it listens");
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return json::parse(play().output_text());
+}
+
 json PlayFixture::report() const { return json::parse(http_get(play_port(), "/play/report").body); }
 
 json PlayFixture::poll(std::string_view what, const std::function<json(const json&)>& find) const {

@@ -32,6 +32,8 @@ class PlayFixture : public MirrorStatusFixture {
   // `standpipe tail URL --raw` with these; runs to its end.
   Outcome tail(const std::vector<std::string>& arguments) const;
 
+  // What it prints once it is ready, a moment after the ready file is there.
+  nlohmann::json printed() const;
   std::uint16_t play_port() const { return play().port(); }
   std::string play_url() const { return "ws://127.0.0.1:" + std::to_string(play_port()); }
   NetworkProcess& play() const { return *play_; }
